@@ -1,0 +1,1 @@
+"""Compile trained dynamic networks to ONNX Runtime and TensorRT artifacts."""

@@ -1,0 +1,521 @@
+"""Markers: the operators an author writes decisions with.
+
+A marker means the dense thing - select one of several tensors - so a model with markers
+trains, batches and exports like any other. The compiler turns it into work that is skipped.
+Outside export a marker is a plain ``torch.where``.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "capture",
+    "early_exit",
+    "follow",
+    "gate",
+    "level_value",
+    "per_level",
+    "switch",
+]
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+from torch.utils import _pytree as pytree
+
+from dyncompile.errors import MarkerError
+from dyncompile.knobs import Knob, Levels
+
+Tree = TypeVar("Tree")
+
+
+# --- the markers ----------------------------------------------------------------------------
+
+
+@overload
+def gate(take: Tensor, on: Tensor, off: Tensor | float, *, name: str | None = None) -> Tensor: ...
+@overload
+def gate(take: Tensor, on: Tree, off: Tree, *, name: str | None = None) -> Tree: ...
+def gate(take: Tensor, on: object, off: object, *, name: str | None = None) -> object:
+    """Choose ``on`` where ``take`` holds and ``off`` elsewhere; the other side need not run.
+
+    Args:
+        take: The decision: bool, or float with values 0 and 1. Shape [] (one per call) or
+            [N] (one per sample; [N, 1], [N, 1, 1, 1] ... count as [N]).
+        on: ``T[N, ...]``, or a tuple or list of tensors.
+        off: The same structure, shapes and types as ``on``; a plain number stands for a
+            tensor filled with it. An identity side (``off=x``) is the normal case.
+        name: Name of the decision; by default the path of the module that is running.
+
+    Returns:
+        A tensor, or the structure of ``on``. The gradient reaches the side taken; a float
+        ``take`` receives ``<g, on - off>`` per sample, as in mask-and-blend, so
+        ``hard + soft - soft.detach()`` trains a straight-through gate.
+
+    Raises:
+        MarkerError: a decision of wrong type or shape, or sides that disagree.
+    """
+    on_leaves, structure = pytree.tree_flatten(on)
+    off_leaves, off_structure = pytree.tree_flatten(off)
+    where = _where("gate", name)
+    if structure != off_structure or not on_leaves:
+        raise MarkerError(
+            f"the sides have different structure: {structure} and {off_structure}.",
+            where=where,
+            remedy="Return the same tensors, in the same order, from both sides.",
+        )
+    pairs = [_sides(where, a, b) for a, b in zip(on_leaves, off_leaves, strict=True)]
+    _check_decision(where, take, [a for a, _ in pairs])
+    decision, known = _decide_gate(take, name)
+    chosen = [_select(decision, a, b, known) for a, b in pairs]
+    return pytree.tree_unflatten(chosen, structure)
+
+
+def early_exit(confident: Tensor, exit: Tree, rest: Tree, *, name: str | None = None) -> Tree:  # noqa: A002
+    """Leave with ``exit`` where ``confident`` holds; go on to ``rest`` elsewhere.
+
+    The same as ``gate(confident, exit, rest)``: see there for shapes, gradients and errors.
+    """
+    return gate(confident, exit, rest, name=name)
+
+
+def switch(index: Tensor, options: Sequence[Tree], *, name: str | None = None) -> Tree:
+    """Choose one of several options by number; the others need not run.
+
+    Args:
+        index: int64 of shape [] or [N], clamped to the options there are; or a float one-hot
+            of shape [n] or [N, n], which receives the gradient ``<g, option>`` per option.
+        options: n tensors ``T[N, ...]`` of one shape, or n tuples of such tensors.
+        name: Name of the decision; by default the path of the module that is running.
+
+    Raises:
+        MarkerError: no options, an index of wrong type or shape, or options that disagree.
+    """
+    where = _where("switch", name)
+    if not options:
+        raise MarkerError("there is no option.", where=where, remedy="Give at least one.")
+    flat = [pytree.tree_flatten(option) for option in options]
+    structure = flat[0][1]
+    for number, (leaves, other) in enumerate(flat):
+        if other != structure or not leaves:
+            raise MarkerError(
+                f"option {number} has another structure than option 0.",
+                where=where,
+                remedy="Return the same tensors, in the same order, from every option.",
+            )
+        for first, leaf in zip(flat[0][0], leaves, strict=True):
+            _sides(where, first, leaf)
+    one_hot = index.is_floating_point()
+    if one_hot and (index.ndim == 0 or index.shape[-1] != len(options)):
+        raise MarkerError(
+            f"a one-hot of shape {list(index.shape)} does not choose among {len(options)} options.",
+            where=where,
+            remedy="Give shape [n] or [N, n].",
+        )
+    if not one_hot and (index.dtype == torch.bool or index.is_complex()):
+        raise MarkerError(
+            f"the index has type {index.dtype}.",
+            where=where,
+            remedy="Give int64, or a float one-hot; for a bool use gate.",
+        )
+    _check_shape(where, index.shape[:-1] if one_hot else index.shape, flat[0][0])
+    decision, known = _decide_switch(index, len(options), name)
+    columns = zip(*(leaves for leaves, _ in flat), strict=True)
+    return pytree.tree_unflatten([_choose(decision, list(c), known) for c in columns], structure)
+
+
+def per_level(
+    level: Tensor, fn: Callable[[int], Tree], count: int | None = None, *, name: str | None = None
+) -> Tree:
+    """Run ``fn(k)`` for the level asked for, ``k`` a Python int: what differs per level.
+
+    Eager runs only that level. Export calls ``fn`` once per level and joins the results with
+    ``switch``; the artifact then runs only the level it is given.
+
+    Args:
+        level: int64 scalar, usually a ``Levels`` knob as it arrives in ``forward``.
+        fn: Maps the number of a level to a tensor or a tuple of tensors.
+        count: How many levels there are; needed only if ``level`` is not itself a knob.
+        name: Name of the decision; by default the path of the module that is running.
+
+    Raises:
+        MarkerError: the number of levels is unknown at export.
+    """
+    scope = _scope.get()
+    knob = scope.knobs.get(id(level)) if scope else None
+    if count is None and isinstance(knob, Levels):
+        count = len(knob.values)
+    if torch.compiler.is_exporting():
+        if count is None:
+            raise MarkerError(
+                "the number of levels is unknown.",
+                where=_where("per_level", name),
+                remedy="Pass the Levels knob as forward received it, or say count=.",
+            )
+        return switch(level, [_at_level(fn, k) for k in range(count)], name=name)
+    asked = int(level)
+    if scope:
+        asked = scope.force(scope.name(level, name), asked)
+    clamped = max(asked, 0) if count is None else min(max(asked, 0), count - 1)
+    return _at_level(fn, clamped)
+
+
+def level_value(level: Tensor, values: Sequence[float]) -> Tensor:
+    """Return the value of a level: ``values[level]``, the level clamped to the list.
+
+    Args:
+        level: int64 scalar.
+        values: One number per level.
+
+    Returns:
+        float32 scalar, or int64 if all values are ints.
+    """
+    table = torch.tensor(values, device=level.device)
+    return table[level.clamp(0, len(values) - 1)]
+
+
+# --- forcing and recording decisions --------------------------------------------------------
+
+
+@contextmanager
+def follow(path: Mapping[str, int] | None = None) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """Force decisions by name while the block runs, and record every decision met.
+
+    Args:
+        path: Decision name to option: 0 or 1 for gates (1 takes ``on``), the index for
+            switches. Decisions not named decide for themselves.
+
+    Yields:
+        A dict that fills while the model runs: name to the options taken, ``int64[]`` or
+        ``int64[N]``. Eager computes every side, so decisions in untaken branches are there too.
+
+    Raises:
+        MarkerError: a name in ``path`` was never met.
+    """
+    scope = _Scope(dict(path or {}))
+    with scope.active():
+        yield scope.taken
+    unknown = sorted(set(scope.path) - set(scope.taken))
+    if unknown:
+        raise MarkerError(
+            f"no decision has this name; the model has {', '.join(scope.taken) or 'none'}.",
+            where=f"follow({unknown[0]!r})",
+            remedy="Use a name that inspect prints.",
+        )
+
+
+@contextmanager
+def capture(root: nn.Module, knobs: Mapping[int, Knob]) -> Iterator[None]:
+    """Name decisions by module path while export traces ``root``.
+
+    Args:
+        root: The model; paths are those of its ``named_modules``.
+        knobs: ``id`` of a traced tensor to the knob it is, for ``per_level``.
+    """
+    scope = _Scope({}, root=root, knobs=dict(knobs))
+    with scope.active():
+        yield
+
+
+class _Scope:
+    """Where the model is running, and the names of the decisions met on the way."""
+
+    def __init__(
+        self,
+        path: dict[str, int],
+        root: nn.Module | None = None,
+        knobs: dict[int, Knob] | None = None,
+    ) -> None:
+        self.path = path
+        self.root = root
+        self.knobs = knobs or {}
+        self.taken: dict[str, NDArray[np.int64]] = {}
+        self.running: list[str] = []
+        self.levels: list[int] = []
+        self._restart()
+        self.names = _module_names(root) if root else {}
+
+    def _restart(self) -> None:
+        self.decisions: dict[int, tuple[Tensor, str]] = {}
+        self.owners: dict[str, Tensor] = {}
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        token = _scope.set(self)
+        before = register_module_forward_pre_hook(self._enter)
+        after = register_module_forward_hook(self._leave, always_call=True)
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+            _scope.reset(token)
+
+    def _enter(self, module: nn.Module, _: object) -> None:
+        if self.root is None or (module is self.root and not self.running):
+            self.root = module
+            self.names = _module_names(module)
+            self._restart()
+        self.running.append(self.names.get(id(module), self.running[-1] if self.running else ""))
+
+    def _leave(self, module: nn.Module, _: object, __: object) -> None:
+        del module
+        self.running.pop()
+
+    def name(self, decision: Tensor, given: str | None) -> str:
+        known = self.decisions.get(id(decision))
+        if given is None:
+            if known:
+                return known[1]
+            place = (self.running[-1] if self.running else "") or "root"
+            place += "".join(f"[{k}]" for k in self.levels)
+            given, count = place, 1
+            while given in self.owners:
+                count += 1
+                given = f"{place}#{count}"
+        elif known and known[1] != given:
+            raise MarkerError(
+                f"the same decision is already called {known[1]!r}.",
+                where=f"decision {given!r}",
+                remedy="Give gates that share one decision one name.",
+            )
+        elif self.owners.get(given, decision) is not decision:
+            raise MarkerError(
+                "two different decisions have this name.",
+                where=f"decision {given!r}",
+                remedy="Give each its own name, or pass both gates the same tensor.",
+            )
+        self.decisions[id(decision)] = (decision, given)  # kept, so that ids are not reused
+        self.owners[given] = decision
+        return given
+
+    def force(self, name: str, asked: int) -> int:
+        """Record a decision made in Python and return it as the path wants it."""
+        option = self.path.get(name, asked)
+        self.taken[name] = np.asarray(option, np.int64)
+        return option
+
+    def record(self, name: str, decision: Tensor) -> Tensor | None:
+        """Record a decision; return its replacement if the path forces it."""
+        forced = None
+        if name in self.path:
+            forced = decision = torch.full_like(decision, self.path[name], dtype=torch.int64)
+        self.taken[name] = decision.detach().cpu().numpy().astype(np.int64)
+        return forced
+
+
+_scope: ContextVar[_Scope | None] = ContextVar("dyncompile_scope", default=None)
+
+
+def _module_names(root: nn.Module) -> dict[int, str]:
+    return {id(module): name for name, module in root.named_modules()}
+
+
+def _at_level(fn: Callable[[int], Tree], level: int) -> Tree:
+    scope = _scope.get()
+    if scope is None:
+        return fn(level)
+    scope.levels.append(level)
+    try:
+        return fn(level)
+    finally:
+        scope.levels.pop()
+
+
+# --- from what the author wrote to what the operators take ------------------------------------
+
+
+def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
+    """Return the decision as [] or [N], forced if a path says so, and its name."""
+    scope = _scope.get()
+    flat = take.flatten() if take.ndim else take
+    if scope is None:
+        return flat, name or ""
+    name = scope.name(take, name)
+    if torch.compiler.is_exporting():
+        return flat, name
+    taken = scope.record(name, _hard(flat))
+    return (flat if taken is None else taken.bool()), name
+
+
+def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor, str]:
+    scope = _scope.get()
+    one_hot = index.is_floating_point()
+    if torch.compiler.is_exporting():
+        name = scope.name(index, name) if scope else name
+        return (index.argmax(-1) if one_hot else index.long()), name or ""
+    value = index if one_hot else index.long().clamp(0, count - 1)
+    if scope is None:
+        return value, name or ""
+    name = scope.name(index, name)
+    taken = scope.record(name, index.argmax(-1) if one_hot else value)
+    return (value if taken is None else taken.clamp(0, count - 1)), name
+
+
+def _select(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
+    if torch.compiler.is_exporting():
+        return _gate_op(_hard(take), on, off, name)
+    if take.requires_grad:
+        return _gate_op(take, on, off, name)
+    return torch.where(_aligned(_hard(take), on), on, off)
+
+
+def _choose(index: Tensor, options: list[Tensor], name: str) -> Tensor:
+    if torch.compiler.is_exporting() or index.requires_grad:
+        return _switch_op(index, options, name)
+    if index.is_floating_point():
+        index = index.argmax(-1)
+    return _pick(index, options)
+
+
+def _pick(index: Tensor, options: Sequence[Tensor]) -> Tensor:
+    chosen = options[-1]
+    aligned = _aligned(index, chosen)
+    for number in reversed(range(len(options) - 1)):
+        chosen = torch.where(aligned <= number, options[number], chosen)
+    return chosen
+
+
+def _hard(take: Tensor) -> Tensor:
+    """Bool from bool, or from a float 0/1 that may be off by rounding; NaN is False."""
+    return take if take.dtype == torch.bool else take > 0.5  # noqa: PLR2004
+
+
+def _aligned(decision: Tensor, side: Tensor) -> Tensor:
+    return decision.reshape(decision.shape + (1,) * (side.ndim - decision.ndim))
+
+
+def _where(marker: str, name: str | None) -> str:
+    scope = _scope.get()
+    place = name or (scope.running[-1] if scope and scope.running else None)
+    return f"{marker} {place!r}" if place else marker
+
+
+def _sides(where: str, on: object, off: object) -> tuple[Tensor, Tensor]:
+    if isinstance(off, (int, float)) and isinstance(on, Tensor):
+        off = torch.full(on.shape, off, dtype=on.dtype, device=on.device)
+    if isinstance(on, (int, float)) and isinstance(off, Tensor):
+        on = torch.full(off.shape, on, dtype=off.dtype, device=off.device)
+    if not (isinstance(on, Tensor) and isinstance(off, Tensor)):
+        raise MarkerError(
+            f"cannot choose between {type(on).__name__} and {type(off).__name__}.",
+            where=where,
+            remedy="Give tensors, or tuples of tensors.",
+        )
+    if on.shape != off.shape or on.dtype != off.dtype:
+        raise MarkerError(
+            f"the sides disagree: {_spell(on)} and {_spell(off)}.",
+            where=where,
+            remedy="Bring both sides to one shape and type.",
+        )
+    return on, off
+
+
+def _spell(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
+
+
+def _check_decision(where: str, take: object, sides: Sequence[Tensor]) -> None:
+    if not isinstance(take, Tensor) or not (
+        take.dtype == torch.bool or take.is_floating_point()
+    ):
+        kind = _spell(take) if isinstance(take, Tensor) else type(take).__name__
+        raise MarkerError(
+            f"the decision is {kind}.",
+            where=where,
+            remedy="Give a bool tensor, or a float one with values 0 and 1.",
+        )
+    _check_shape(where, take.shape, sides)
+
+
+def _check_shape(where: str, shape: Sequence[int], sides: Sequence[Tensor]) -> None:
+    """A decision is [], or [N] (trailing ones allowed) over sides that all begin with N."""
+    fits = not shape or all(
+        side.ndim and (shape[0] == side.shape[0]) and all(n == 1 for n in shape[1:])
+        for side in sides
+    )
+    if not fits:
+        raise MarkerError(
+            f"a decision of shape {list(shape)} does not fit sides of shape "
+            f"{', '.join(str(list(side.shape)) for side in sides)}.",
+            where=where,
+            remedy="Decide once per call (shape []) or once per sample (shape [N]).",
+        )
+
+
+# --- the operators, registered with torch once -------------------------------------------------
+
+
+@torch.library.custom_op("dyncompile::gate", mutates_args=())
+def _gate_op(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
+    return torch.where(_aligned(_hard(take), on), on, off)
+
+
+@_gate_op.register_fake
+def _(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
+    del take, off, name
+    return torch.empty_like(on)
+
+
+def _keep_gate(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, str], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(*inputs[:3])
+
+
+def _gate_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    take, on, off = ctx.saved_tensors
+    open_ = _aligned(_hard(take), on)
+    to_take = None
+    if ctx.needs_input_grad[0]:
+        to_take = _per_decision(grad * (on - off), take.ndim).to(take.dtype)
+    return to_take, torch.where(open_, grad, 0), torch.where(open_, 0, grad), None
+
+
+_gate_op.register_autograd(_gate_gradient, setup_context=_keep_gate)
+
+
+@torch.library.custom_op("dyncompile::switch", mutates_args=())
+def _switch_op(index: Tensor, options: list[Tensor], name: str) -> Tensor:
+    hard = index.argmax(-1) if index.is_floating_point() else index
+    chosen = _pick(hard, options)
+    return chosen.clone() if chosen is options[-1] else chosen
+
+
+@_switch_op.register_fake
+def _(index: Tensor, options: list[Tensor], name: str) -> Tensor:
+    del index, name
+    return torch.empty_like(options[0])
+
+
+def _keep_switch(ctx: Any, inputs: tuple[Tensor, list[Tensor], str], output: Tensor) -> None:
+    del output
+    ctx.save_for_backward(inputs[0], *inputs[1])
+
+
+def _switch_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, list[Tensor], None]:
+    index, *options = ctx.saved_tensors
+    hard = index.argmax(-1) if index.is_floating_point() else index
+    aligned = _aligned(hard.clamp(0, len(options) - 1), grad)
+    to_index = None
+    if ctx.needs_input_grad[0]:
+        rank = index.ndim - 1
+        to_index = torch.stack([_per_decision(grad * o, rank) for o in options], -1)
+    return to_index, [torch.where(aligned == i, grad, 0) for i in range(len(options))], None
+
+
+_switch_op.register_autograd(_switch_gradient, setup_context=_keep_switch)
+
+
+def _per_decision(product: Tensor, rank: int) -> Tensor:
+    """Sum over everything that one decision covers."""
+    axes = tuple(range(rank, product.ndim))
+    return product.sum(axes) if axes else product
