@@ -74,6 +74,12 @@ class Selector:
             return cls(node, inputs[0], tuple(inputs[1:]))
         return None
 
+    def option_of_input(self, index: int) -> int | None:
+        """Return which option an input is; None for the decision itself."""
+        if index == 0:
+            return None
+        return 2 - index if self.node.op_type == "Gate" else index - 1
+
     @property
     def name(self) -> str:
         """The name of the decision, stable from the model to the artifact."""

@@ -1,0 +1,36 @@
+# Every target sets up what it needs: a virtual environment with pinned packages, once.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+EXTRAS := cpu,methods,dev
+
+.DEFAULT_GOAL := test
+.PHONY: demo test bench lint types clean
+
+demo: $(READY)
+	$(BIN)/dyncompile demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.paths
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# setuptools comes first and pinned, so that the build takes the environment as it is.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dyncompile needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --constraint constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,54 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+__all__ = ["replacing"]
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from dyncompile.errors import ArtifactError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` that takes its name when the block succeeds.
+
+    When the block fails, the temporary file is removed and whatever had the name keeps it.
+
+    Raises:
+        ArtifactError: the folder is missing or read-only, the disk is full, or the name
+            belongs to something that is not a file.
+    """
+    if not path.parent.is_dir():
+        raise ArtifactError(
+            f"the folder {str(path.parent)!r} does not exist.",
+            where=str(path),
+            remedy="Create it, or write elsewhere.",
+        )
+    if path.exists() and not path.is_file():
+        raise ArtifactError(
+            "this is not a file.", where=str(path), remedy="Give the name of a file to write."
+        )
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        raise ArtifactError(
+            f"cannot be written: {error.strerror or error}.",
+            where=str(path),
+            remedy="Free some space." if full else "Write to a folder you may write to.",
+        ) from error

@@ -1,0 +1,314 @@
+"""The manifest: what an artifact says about itself.
+
+Free of onnx, so that the runtime can read it with ONNX Runtime alone.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FORMAT",
+    "METADATA_KEY",
+    "Decision",
+    "ExternalData",
+    "Manifest",
+    "OperatingPoint",
+    "Side",
+]
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+from dyncompile.errors import ArtifactError, KnobError
+from dyncompile.knobs import Knob, knob_from_json
+
+FORMAT = 1
+METADATA_KEY = "dyncompile"
+
+OperatingPoint = dict[str, "int | float | list[float]"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one option of a decision costs when it is taken.
+
+    Attributes:
+        macs: Multiply-accumulates of its convolutions, matrix products and recurrent layers.
+        weight_bytes: Size of the weights it reads.
+    """
+
+    macs: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision that the artifact takes at run time.
+
+    Attributes:
+        name: Stable from the model to the artifact.
+        kind: A gate has the options 0 (off) and 1 (on), a switch one per side.
+        values: The tensors that hold the decision, bool or int64, shape [] or [1]. Usually
+            one; several where the graph computes it in more than one branch.
+        under: Enclosing decisions and the option under which this one is reached at all.
+        sides: Cost of each option.
+        aliases: Other names of the same decision, and their option for each option here.
+    """
+
+    name: str
+    kind: Literal["gate", "switch"]
+    values: tuple[str, ...]
+    under: tuple[tuple[str, int], ...]
+    sides: tuple[Side, ...]
+    aliases: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class ExternalData:
+    """The file beside the artifact that holds its weights.
+
+    Attributes:
+        file: Its name, in the folder of the artifact.
+        bytes: Its size.
+        sha256: Its digest, in hexadecimal.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact says about itself.
+
+    Attributes:
+        target: What the graph was compiled for; ``marked`` is dense, to be compiled further.
+        knobs: Run-time inputs that scale the network.
+        decisions: Decisions taken at run time.
+        operating_points: Values of the knobs at which the artifact was verified.
+        precision: Element type of the arithmetic.
+        external_data: Where the weights are, if not in the file itself.
+    """
+
+    target: Literal["onnx", "marked"]
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
+    operating_points: tuple[OperatingPoint, ...] = ()
+    precision: str = "float32"
+    external_data: ExternalData | None = None
+
+    def to_json(self) -> str:
+        """Return compact JSON with sorted keys; infinities are written as strings."""
+        entry: dict[str, object] = {
+            "format": FORMAT,
+            "target": self.target,
+            "precision": self.precision,
+            "knobs": {name: knob.to_json() for name, knob in self.knobs.items()},
+            "decisions": [_json_from_decision(decision) for decision in self.decisions],
+            "operating_points": [
+                {name: _finite(value) for name, value in point.items()}
+                for point in self.operating_points
+            ],
+        }
+        if self.external_data:
+            entry["external_data"] = vars(self.external_data)
+        return json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Manifest:
+        """Read what ``to_json`` wrote; fields this version does not know are ignored.
+
+        Args:
+            text: The manifest.
+            where: The file it comes from, for messages.
+
+        Raises:
+            ArtifactError: not a manifest, damaged, or written by a newer version.
+        """
+        try:
+            entry = json.loads(text)
+            version = _want(int, _want(dict, entry, "the manifest")["format"], "format")
+        except (KeyError, ValueError, RecursionError) as error:
+            raise _damaged(where, _reason(error)) from error
+        if version > FORMAT:
+            raise ArtifactError(
+                f"written by a newer dyncompile (format {version});"
+                f" this one reads up to {FORMAT}.",
+                where=where,
+                remedy="Upgrade dyncompile.",
+            )
+        try:
+            manifest = _manifest_from_entry(cls, entry)
+            _check_names(manifest)
+        except (KeyError, ValueError, OverflowError, RecursionError, KnobError) as error:
+            raise _damaged(where, _reason(error)) from error
+        return manifest
+
+
+def _json_from_decision(decision: Decision) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "name": decision.name,
+        "kind": decision.kind,
+        "values": decision.values,
+        "under": decision.under,
+        "sides": [vars(side) for side in decision.sides],
+    }
+    if decision.aliases:
+        entry["aliases"] = decision.aliases
+    return entry
+
+
+def _finite(value: float | list[float]) -> object:
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return value if isinstance(value, int) or math.isfinite(value) else str(value)
+
+
+def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest:
+    points = _want(list, entry["operating_points"], "operating_points")
+    external = entry.get("external_data")
+    return cls(
+        target=_one_of(("onnx", "marked"), entry["target"], "target"),
+        knobs={
+            name: _knob(name, knob)
+            for name, knob in _want(dict, entry["knobs"], "knobs").items()
+        },
+        decisions=tuple(map(_decision, _want(list, entry["decisions"], "decisions"))),
+        operating_points=tuple(map(_operating_point, points)),
+        precision=_want(str, entry["precision"], "precision"),
+        external_data=None if external is None else _external_data(external),
+    )
+
+
+def _knob(name: str, entry: object) -> Knob:
+    knob = knob_from_json(name, entry)
+    for value in getattr(knob, "values", ()):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise ValueError(f"knob {name!r} has the level {value!r}")  # noqa: TRY004
+    return knob
+
+
+def _decision(entry: object) -> Decision:
+    found = _want(dict, entry, "a decision")
+    name = _want(str, found["name"], "the name of a decision")
+    kind: Literal["gate", "switch"] = _one_of(("gate", "switch"), found["kind"], f"{name!r}")
+    sides = tuple(map(_side, _want(list, found["sides"], f"the sides of {name!r}")))
+    if not sides or (kind == "gate" and len(sides) != len(("off", "on"))):
+        raise ValueError(f"{kind} {name!r} has {len(sides)} sides")
+    under = _pairs(found["under"], f"under of {name!r}")
+    aliases = [
+        (other, tuple(_count(option, other) for option in _want(list, options, other)))
+        for other, options in _pairs(found.get("aliases", []), f"the aliases of {name!r}")
+    ]
+    if any(len(options) != len(sides) for _, options in aliases):
+        raise ValueError(f"the aliases of {name!r} do not match its sides")
+    return Decision(
+        name=name,
+        kind=kind,
+        values=tuple(
+            _want(str, value, f"a value of {name!r}")
+            for value in _want(list, found["values"], f"the values of {name!r}")
+        ),
+        under=tuple((outer, _count(option, f"under of {name!r}")) for outer, option in under),
+        sides=sides,
+        aliases=tuple(aliases),
+    )
+
+
+def _pairs(entry: object, what: str) -> list[tuple[str, Any]]:
+    pairs = []
+    for pair in _want(list, entry, what):
+        if len(_want(list, pair, what)) != len(("name", "option")):
+            raise ValueError(f"{what} is not a list of pairs")
+        pairs.append((_want(str, pair[0], what), pair[1]))
+    return pairs
+
+
+def _side(entry: object) -> Side:
+    found = _want(dict, entry, "a side")
+    return Side(_count(found["macs"], "macs"), _count(found["weight_bytes"], "weight_bytes"))
+
+
+def _operating_point(entry: object) -> OperatingPoint:
+    point: OperatingPoint = {}
+    for name, value in _want(dict, entry, "an operating point").items():
+        if isinstance(value, list):
+            point[name] = [_number(one, name) for one in value]
+        else:
+            point[name] = _number(value, name)
+    return point
+
+
+def _external_data(entry: object) -> ExternalData:
+    found = _want(dict, entry, "external_data")
+    file = _want(str, found["file"], "external_data")
+    if not file or file in {".", ".."} or set(file) & set("/\\\0:"):
+        raise ValueError(f"external_data names {file!r}, which is no file of the same folder")
+    return ExternalData(
+        file, _count(found["bytes"], "bytes"), _want(str, found["sha256"], "sha256")
+    )
+
+
+def _check_names(manifest: Manifest) -> None:
+    """Names are unique, and whatever is referred to is there."""
+    names = [decision.name for decision in manifest.decisions]
+    names += [other for decision in manifest.decisions for other, _ in decision.aliases]
+    known = set(names)
+    if len(known) != len(names):
+        raise ValueError("two decisions have one name")
+    for decision in manifest.decisions:
+        for outer, _ in decision.under:
+            if outer not in known:
+                raise ValueError(f"{decision.name!r} is under {outer!r}, which is unknown")
+    for point in manifest.operating_points:
+        for name in point:
+            if name not in manifest.knobs:
+                raise ValueError(f"an operating point names {name!r}, which is not a knob")
+
+
+def _want(kind: type[T], value: object, what: str) -> T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{what} is {type(value).__name__}, not {kind.__name__}")  # noqa: TRY004
+    return value
+
+
+def _one_of(options: tuple[str, ...], value: object, what: str) -> Any:  # noqa: ANN401
+    if value not in options:
+        raise ValueError(f"{what} is {value!r}, not {' or '.join(options)}")
+    return cast("Any", value)
+
+
+def _count(value: object, what: str) -> int:
+    count = _want(int, value, what)
+    if count < 0:
+        raise ValueError(f"{what} is {count}")
+    return count
+
+
+def _number(value: object, what: str) -> float:
+    if isinstance(value, str) and value in {"inf", "-inf"}:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        raise ValueError(f"{what} is {value!r}, not a number")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    if isinstance(error, json.JSONDecodeError):
+        return "it is not JSON"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error)
+
+
+def _damaged(where: str, reason: str) -> ArtifactError:
+    return ArtifactError(
+        f"the manifest is damaged: {reason}.", where=where, remedy="Export the network again."
+    )

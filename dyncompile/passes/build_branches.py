@@ -1,0 +1,229 @@
+"""Turn a plan over the options of a decision into nested If nodes."""
+
+from __future__ import annotations
+
+__all__ = ["BranchBuilder", "like"]
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from dyncompile.dialect import Selector
+from dyncompile.errors import GraphError
+from dyncompile.passes.option_tree import Plan, Region
+from dyncompile.passes.scopes import graphs_of, nested_nodes
+
+_DECISION, _THEN, _ELSE = "dyncompile.decision", "dyncompile.then", "dyncompile.else"
+
+Values = dict[ir.Value, ir.Value]
+
+
+class BranchBuilder:
+    """Builds the branches of one region; nodes move when they have one place, else are copied.
+
+    Args:
+        region: What is to be built.
+        selector: One of its selectors: names the decision and says how it is tested.
+    """
+
+    def __init__(self, region: Region, selector: Selector) -> None:
+        self._region = region
+        self._selector = selector
+        self._places: Counter[ir.Node] = Counter()
+        self._clamped: ir.Value | None = None
+        self._outermost: list[ir.Node] = []
+
+    def build(self, plan: Plan) -> tuple[list[ir.Node], Values]:
+        """Return the nodes that replace the region, and what each wanted value became."""
+        self._count(plan)
+        values: Values = {}
+        nodes = self._fill(plan, values)
+        return [*self._outermost, *nodes], {w: self._find(w, plan, values) for w in plan.wanted}
+
+    def _count(self, plan: Plan) -> None:
+        self._places.update(plan.nodes)
+        for half in plan.split or ():
+            self._count(half)
+
+    def _find(self, wanted: ir.Value, plan: Plan, values: Values) -> ir.Value:
+        if wanted in values:
+            return values[wanted]
+        known = self._region.under(wanted, plan.options)
+        assert known is not None, f"{wanted.name} is not decided under {plan.options}"
+        return values.get(known, known)
+
+    def _fill(self, plan: Plan, values: Values) -> list[ir.Node]:
+        nodes = [self._place(node, plan, values) for node in plan.nodes]
+        if plan.split is not None:
+            nodes += self._branch(plan, values)
+        return nodes
+
+    def _place(self, node: ir.Node, plan: Plan, values: Values) -> ir.Node:
+        def find(value: ir.Value | None) -> ir.Value | None:
+            if value is None:
+                return None
+            known = self._region.under(value, plan.options)
+            return value if known is None else values.get(known, known)
+
+        if self._places[node] == 1:
+            assert isinstance(node.graph, ir.Graph)
+            node.graph.remove(node)
+            _rewire(node, find)
+            return node
+        copy = _copy(node)
+        _rewire(copy, find)
+        values.update(zip(node.outputs, copy.outputs, strict=True))
+        return copy
+
+    def _branch(self, plan: Plan, values: Values) -> list[ir.Node]:
+        assert plan.split is not None
+        condition, then, else_ = self._condition(plan)
+        wanted = then.wanted
+        name = self._selector.name
+        node = ir.Node(
+            "",
+            "If",
+            [condition.outputs[0] if isinstance(condition, ir.Node) else condition],
+            [
+                ir.AttrGraph("then_branch", self._graph(then, values, f"{name}.then")),
+                ir.AttrGraph("else_branch", self._graph(else_, values, f"{name}.else")),
+            ],
+            outputs=[like(value) for value in wanted],
+            name=f"{name}.if",
+            metadata_props={
+                _DECISION: name,
+                _THEN: ",".join(map(str, then.options)),
+                _ELSE: ",".join(map(str, else_.options)),
+            },
+        )
+        for value, output in zip(wanted, node.outputs, strict=True):
+            if _mask_of(value, self._region) is not None:  # absent where the option skips it
+                output.shape = ir.Shape([None] * len(value.shape)) if value.shape else value.shape
+        values.update(zip(wanted, node.outputs, strict=True))
+        return [condition, node] if isinstance(condition, ir.Node) else [node]
+
+    def _graph(self, plan: Plan, outer: Values, name: str) -> ir.Graph:
+        values = dict(outer)
+        for value in plan.wanted:
+            values.pop(value, None)
+        nodes = self._fill(plan, values)
+        inside = {output for node in nodes for output in node.outputs}
+        outputs: list[ir.Value] = []
+        for wanted in plan.wanted:
+            needed = _mask_of(wanted, self._region)
+            if needed is not None and not any(needed >> option & 1 for option in plan.options):
+                nodes.append(_absent(wanted))
+                outputs.append(nodes[-1].outputs[0])
+                continue
+            found = self._find(wanted, plan, values)
+            if found not in inside or found in outputs:  # a branch returns its own values, once
+                nodes.append(ir.Node("", "Identity", [found], outputs=[like(wanted)]))
+                found = nodes[-1].outputs[0]
+            outputs.append(found)
+        return ir.Graph([], outputs, nodes=nodes, name=name)
+
+    def _condition(self, plan: Plan) -> tuple[ir.Node | ir.Value, Plan, Plan]:
+        """Return a test of the decision and the halves it leads to when it holds or not."""
+        assert plan.split is not None
+        first, second = plan.split
+        decision = self._selector.decision
+        if self._selector.node.op_type == "Gate":
+            then, else_ = (first, second) if 1 in first.options else (second, first)
+            return decision, then, else_
+        if max(second.options) < min(first.options):
+            first, second = second, first
+        if max(first.options) < min(second.options):
+            bound = _constant(np.asarray(min(second.options), np.int64), "bound")
+            self._outermost.append(bound)
+            return _test("Less", [decision, bound.outputs[0]]), first, second
+        table = np.zeros(self._region.count, np.bool_)
+        table[list(first.options)] = True
+        members = _constant(table, "members")
+        self._outermost.append(members)
+        return _test("Gather", [members.outputs[0], self._clamp()]), first, second
+
+    def _clamp(self) -> ir.Value:
+        if self._clamped is None:
+            low = _constant(np.asarray(0, np.int64), "first")
+            high = _constant(np.asarray(self._region.count - 1, np.int64), "last")
+            clip = ir.Node(
+                "", "Clip", [self._selector.decision, low.outputs[0], high.outputs[0]]
+            )
+            clip.outputs[0].name = f"{self._selector.name}.clamped"
+            clip.outputs[0].dtype = ir.DataType.INT64
+            self._outermost += [low, high, clip]
+            self._clamped = clip.outputs[0]
+        return self._clamped
+
+
+def _mask_of(value: ir.Value, region: Region) -> int | None:
+    """The options under which a carried value exists; None if it always does."""
+    node = value.producer()
+    assert node is not None
+    needed = region.needed.get(node)
+    return None if needed is None or needed == (1 << region.count) - 1 else needed
+
+
+def like(value: ir.Value) -> ir.Value:
+    """Return a new value with the name, type and shape of another."""
+    return ir.Value(name=value.name, type=value.type, shape=value.shape)
+
+
+def _test(op_type: str, inputs: Sequence[ir.Value]) -> ir.Node:
+    node = ir.Node("", op_type, inputs)
+    node.outputs[0].name = "taken"
+    node.outputs[0].dtype = ir.DataType.BOOL
+    return node
+
+
+def _constant(array: np.ndarray, name: str) -> ir.Node:  # type: ignore[type-arg]
+    tensor = ir.tensor(array)
+    node = ir.Node("", "Constant", [], [ir.AttrTensor("value", tensor)])
+    value = node.outputs[0]
+    value.name, value.dtype, value.shape = name, tensor.dtype, ir.Shape(array.shape)
+    return node
+
+
+def _absent(value: ir.Value) -> ir.Node:
+    """A small stand-in of the same type and rank, for a branch that does not need a value."""
+    rank = len(value.shape) if value.shape is not None else 0
+    if value.dtype is None:
+        raise GraphError(
+            "the type of this value is unknown.",
+            where=f"value {value.name!r}",
+            remedy="Run ONNX shape inference on the file first.",
+        )
+    return _constant(np.zeros((1,) * rank, value.dtype.numpy()), f"{value.name}.absent")
+
+
+def _rewire(node: ir.Node, find: object) -> None:
+    for reader in (node, *nested_nodes(node)):
+        for index, value in enumerate(reader.inputs):
+            found = find(value)  # type: ignore[operator]
+            if found is not value:
+                reader.replace_input_with(index, found)
+
+
+def _copy(node: ir.Node) -> ir.Node:
+    attributes = [
+        ir.AttrGraph(attribute.name, attribute.as_graph().clone(allow_outer_scope_values=True))
+        if attribute.type == ir.AttributeType.GRAPH
+        else attribute
+        for attribute in node.attributes.values()
+    ]
+    copy = ir.Node(
+        node.domain,
+        node.op_type,
+        node.inputs,
+        attributes,
+        num_outputs=len(node.outputs),
+        version=node.version,
+        name=node.name,
+        metadata_props=dict(node.metadata_props),
+    )
+    for old, new in zip(node.outputs, copy.outputs, strict=True):
+        new.name, new.type, new.shape = old.name, old.type, old.shape
+        new.metadata_props.update(old.metadata_props)
+    return copy

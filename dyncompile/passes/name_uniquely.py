@@ -1,0 +1,83 @@
+"""Give every value and node a name of its own."""
+
+from __future__ import annotations
+
+__all__ = ["NameUniquely"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from dyncompile.passes.scopes import graphs_of
+
+
+@dataclass(frozen=True)
+class NameUniquely(ir.passes.InPlacePass):
+    """Make the names of values unique over all scopes, and those of nodes too.
+
+    Before: ``y = If(a) {y = Relu(x)} else {y = Neg(x)}``
+    After: ``y = If(a) {y.1 = Relu(x)} else {y.2 = Neg(x)}``
+
+    ONNX allows sibling branches to repeat names; TensorRT does not want it, and the manifest
+    refers to values by name. Inputs and outputs of the model keep theirs.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rename in the order of execution, so that the same graph gets the same names."""
+        values, nodes = _Names(), _Names()
+        fixed = [*model.graph.inputs, *model.graph.outputs]
+        kept = {id(value) for value in fixed}
+        for value in fixed:
+            values.take(value.name or "value")
+        modified = False
+        for item in list(_items(model.graph)):
+            if id(item) in kept:
+                continue
+            kept.add(id(item))
+            if isinstance(item, ir.Node):
+                name = nodes.take(item.name or item.op_type)
+            else:
+                name = values.take(item.name or "value")
+            if item.name != name:
+                _rename(item, name)
+                modified = True
+        return ir.passes.PassResult(model, modified=modified)
+
+
+class _Names:
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        """Return the name, or the name with the first free number."""
+        free = name
+        while free in self._taken:
+            number = self._next.get(name, 0) + 1
+            self._next[name] = number
+            free = f"{name}.{number}"
+        self._taken.add(free)
+        return free
+
+
+def _items(graph: ir.Graph) -> Iterator[ir.Value | ir.Node]:
+    yield from graph.inputs
+    yield from graph.initializers.values()
+    for node in graph:
+        yield node
+        yield from node.outputs
+        for inner in graphs_of(node):
+            yield from _items(inner)
+
+
+def _rename(item: ir.Value | ir.Node, name: str) -> None:
+    if isinstance(item, ir.Value) and item.is_initializer():
+        graph = item.graph
+        assert isinstance(graph, ir.Graph)
+        assert item.name is not None
+        del graph.initializers[item.name]
+        item.name = name
+        graph.register_initializer(item)
+    else:
+        item.name = name

@@ -1,0 +1,121 @@
+"""Put weights where the runtime can prepack them."""
+
+from __future__ import annotations
+
+__all__ = ["PlaceWeights"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from dyncompile.passes.scopes import graphs_of
+
+# Operators whose runtime kernels prepare constant inputs once, at load.
+_PREPARED = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "ConvInteger"}
+
+
+@dataclass(frozen=True)
+class PlaceWeights(ir.passes.InPlacePass):
+    """Give every branch the constants that only it uses, and a foldable view of shared ones.
+
+    Before: ``If(take) {Conv(x, w)}`` with ``w`` in the outer graph
+    After: ``If(take) {Conv(x, w)}`` with ``w`` an initializer of the branch; if another graph
+    uses ``w`` too: ``If(take) {v = Reshape(w, [64, 64, 3, 3]); Conv(x, v)}``
+
+    ONNX Runtime blocks and prepacks a weight only if it is an initializer of the graph that
+    uses it. A Reshape of an outer initializer is folded when the session loads, before that; an
+    Identity or a Cast would be stripped first and not help. Inputs with a default value are
+    knobs, not weights, and stay.
+
+    Attributes:
+        copy_bytes: Shared constants up to this size are copied instead of wrapped.
+    """
+
+    copy_bytes: int = 128
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Place the initializers of the main graph and of every graph nested in it."""
+        modified = False
+        for graph in list(_graphs(model.graph)):
+            inputs = set(graph.inputs)
+            for value in list(graph.initializers.values()):
+                if value not in inputs:
+                    modified |= self._place(value, graph)
+        return ir.passes.PassResult(model, modified=modified)
+
+    def _place(self, value: ir.Value, home: ir.Graph) -> bool:
+        users: dict[ir.Graph, list[tuple[ir.Node, int]]] = {}
+        for node, index in value.uses():
+            assert isinstance(node.graph, ir.Graph)
+            users.setdefault(node.graph, []).append((node, index))
+        if home in users or value.is_graph_output() or len(users) != 1:
+            return self._share(value, home, users)
+        (graph,) = users
+        assert value.name is not None
+        del home.initializers[value.name]
+        graph.register_initializer(value)
+        return True
+
+    def _share(
+        self, value: ir.Value, home: ir.Graph, users: dict[ir.Graph, list[tuple[ir.Node, int]]]
+    ) -> bool:
+        modified = False
+        constant = value.const_value
+        for graph, uses in users.items():
+            if graph is home or constant is None or _is_placed(value, uses):
+                continue
+            if constant.nbytes <= self.copy_bytes:
+                local = _register(graph, value, constant)
+            elif any(node.op_type in _PREPARED for node, _ in uses):
+                local = _wrap(graph, value)
+            else:
+                continue
+            for node, index in uses:
+                node.replace_input_with(index, local)
+            modified = True
+        return modified
+
+
+def _graphs(graph: ir.Graph) -> Iterator[ir.Graph]:
+    """Yield the graph and those nested in it; owners before owned."""
+    yield graph
+    for node in graph:
+        for inner in graphs_of(node):
+            yield from _graphs(inner)
+
+
+def _is_placed(value: ir.Value, uses: list[tuple[ir.Node, int]]) -> bool:
+    """Whether the branch already reads an outer constant only through a foldable view."""
+    del value
+    return all(node.op_type in {"Reshape", "Slice"} and index == 0 for node, index in uses)
+
+
+def _register(graph: ir.Graph, like: ir.Value, constant: ir.TensorProtocol) -> ir.Value:
+    local = ir.Value(
+        name=f"{like.name}.in.{graph.name}", type=like.type, shape=like.shape, const_value=constant
+    )
+    graph.register_initializer(local)
+    return local
+
+
+def _wrap(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    constant = value.const_value
+    assert constant is not None
+    dims = ir.tensor(np.asarray(constant.shape.numpy(), np.int64))
+    shape = ir.Value(
+        name=f"{value.name}.shape.in.{graph.name}",
+        type=ir.TensorType(ir.DataType.INT64),
+        shape=ir.Shape([len(dims)]),
+        const_value=dims,
+    )
+    graph.register_initializer(shape)
+    view = ir.Node("", "Reshape", [value, shape])
+    output = view.outputs[0]
+    output.name, output.type, output.shape = f"{value.name}.view", value.type, value.shape
+    if len(graph):
+        graph.insert_before(graph[0], view)
+    else:
+        graph.append(view)
+    return output

@@ -1,0 +1,88 @@
+"""One graph as an ordered sequence of nodes that can be rewritten locally."""
+
+from __future__ import annotations
+
+__all__ = ["Sequence"]
+
+from collections.abc import Collection, Iterator
+
+import onnx_ir as ir
+
+from dyncompile.passes.scopes import inputs_of
+
+
+class Sequence:
+    """The nodes of one graph in topological order, with positions that can be compared.
+
+    A slot holds one node, or a few that were put in place of others. Replacing a set of nodes
+    touches only the slots between the first and the last of them, so that a long chain of
+    rewrites stays linear in the length of the graph.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self._slots = [[node] for node in graph]
+        self._positions = {node: (i, 0) for i, (node,) in enumerate(self._slots)}
+
+    def __contains__(self, node: ir.Node | None) -> bool:
+        return node in self._positions
+
+    def position(self, node: ir.Node) -> tuple[int, int]:
+        """Return where the node stands; smaller is earlier."""
+        return self._positions[node]
+
+    def between(self, first: ir.Node, last: ir.Node) -> Iterator[ir.Node]:
+        """Yield the nodes strictly between two nodes, in order."""
+        start, end = self._positions[first], self._positions[last]
+        for slot in range(start[0], end[0] + 1):
+            for node in self._slots[slot]:
+                if start < self._positions[node] < end:
+                    yield node
+
+    def sorted(self, nodes: Collection[ir.Node]) -> list[ir.Node]:
+        """Return the nodes in order."""
+        return sorted(nodes, key=self._positions.__getitem__)
+
+    def replace(self, old: list[ir.Node], new: list[ir.Node]) -> None:
+        """Put ``new`` in the place of ``old`` (both in order).
+
+        Old nodes may have moved to another graph already; those still here are removed.
+
+        Nodes in between that read what ``old`` computed move behind ``new``. The caller has
+        made sure that ``old`` is convex: none of these feeds ``old`` again.
+        """
+        first, last = self._positions[old[0]][0], self._positions[old[-1]][0]
+        gone = set(old)
+        before: list[list[ir.Node]] = []
+        after: list[list[ir.Node]] = []
+        late = gone | set(new)
+        for slot in range(first, last + 1):
+            kept = [node for node in self._slots[slot] if node not in gone]
+            if not kept:
+                continue
+            if any(value.producer() in late for node in kept for value in inputs_of(node)):
+                late.update(kept)
+                after.append(kept)
+            else:
+                before.append(kept)
+        self.graph.remove([node for node in old if node.graph is self.graph])
+        anchor = next((slot[0] for slot in self._slots[last + 1 :] if slot), None)
+        for slot in after:
+            self.graph.remove(slot)
+        for node in old:
+            del self._positions[node]
+        if len(before) + len(after) > last - first:  # no slot came free: share the last one
+            new_slot = [*before.pop(), *new]
+        else:
+            new_slot = list(new)
+        fill = [*before, new_slot, *after]
+        moved = [*new, *(node for slot in after for node in slot)]
+        if anchor is None:
+            self.graph.extend(moved)
+        else:
+            self.graph.insert_before(anchor, moved)
+        for offset in range(last - first + 1):
+            slot_nodes = fill[offset] if offset < len(fill) else []
+            self._slots[first + offset] = slot_nodes
+            for i, node in enumerate(slot_nodes):
+                self._positions[node] = (first + offset, i)
