@@ -75,21 +75,26 @@ def _branch_decision(selectors: list[Selector], sequence: Sequence, scopes: Scop
     for group, absorbed in _runs(outer, masks, sequence):
         region = _region(group, absorbed, masks, sequence)
         first = next(iter(region.selectors.values()))
-        wanted = [
-            output
+        outside = {
+            output: uses
             for node in region.nodes
             for output in node.outputs
-            if _is_used_outside(output, region, sequence, scopes)
-        ]
-        nodes, became = BranchBuilder(region, first).build(plan_branches(region, wanted))
+            if (uses := _uses_outside(output, region, sequence, scopes))
+            or output.is_graph_output()
+        }
+        nodes, became = BranchBuilder(region, first).build(plan_branches(region, [*outside]))
         made = {output for node in nodes for output in node.outputs}
-        for value in wanted:
+        for value, uses in outside.items():
             new = became[value]
             if value.is_graph_output() and new not in made:  # an output has a node of its own
                 nodes.append(ir.Node("", "Identity", [new], outputs=[like(value)]))
                 new = nodes[-1].outputs[0]
             new.metadata_props.update(value.metadata_props)
-            value.replace_all_uses_with(new, replace_graph_outputs=True)
+            for user, index in uses:
+                user.replace_input_with(index, new)
+            for index, output in enumerate(sequence.graph.outputs):
+                if output is value:
+                    sequence.graph.outputs[index] = new
         sequence.replace(list(region.nodes), nodes)
         for node in nodes:
             scopes.adopt(node)
@@ -126,12 +131,14 @@ def _region(
     )
 
 
-def _is_used_outside(
+def _uses_outside(
     value: ir.Value, region: Region, sequence: Sequence, scopes: Scopes
-) -> bool:
-    return value.is_graph_output() or any(
-        scopes.within(user, sequence.graph) not in region.needed for user, _ in value.uses()
-    )
+) -> list[tuple[ir.Node, int]]:
+    return [
+        (user, index)
+        for user, index in value.uses()
+        if scopes.within(user, sequence.graph) not in region.needed
+    ]
 
 
 def _runs(
