@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 
 import onnx_ir as ir
 
-from dyncompile.passes.scopes import inputs_of
+from dyncompile.passes.scopes import inputs_of, nested_nodes
 
 
 class Sequence:
@@ -65,7 +65,12 @@ class Sequence:
                 after.append(kept)
             else:
                 before.append(kept)
-        self.graph.remove([node for node in old if node.graph is self.graph])
+        dropped = [node for node in old if node.graph is self.graph]
+        self.graph.remove(dropped)
+        for node in dropped:
+            for reader in (node, *nested_nodes(node)):
+                for index in range(len(reader.inputs)):
+                    reader.replace_input_with(index, None)
         anchor = next((slot[0] for slot in self._slots[last + 1 :] if slot), None)
         for slot in after:
             self.graph.remove(slot)
