@@ -27,18 +27,19 @@ __all__ = [
 ]
 
 import math
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession, SessionOptions
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -47,12 +48,16 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+import dyncompile
 from dyncompile import markers
 from dyncompile.knobs import Knob, Threshold
+from dyncompile.runtime import Net
 
 SKIPS = ("skip1", "skip2", "skip3")
 EXITS = ("exit1", "exit2")
 
+_DECISIONS = ("skip1", "exit1", "skip2", "exit2", "skip3")
+_PLACES = ("exit 1", "exit 2", "the end")
 _WIDTHS = (32, 64, 128)
 _SIDE = 24
 _CLASSES = 10
@@ -60,9 +65,11 @@ _ALL_BLOCKS = dict.fromkeys(SKIPS, 1)
 _SWEEP = (0.5, 0.7, 0.9, math.inf)
 _MOST_PATHS = 6
 _SAMPLES_PER_PATH = 8
+_EXPORT_SAMPLES = 32
 
 Image = NDArray[np.float32]
-Path1 = tuple[tuple[str, int], ...]
+Classes = NDArray[np.int64]
+_Path = tuple[tuple[str, int], ...]
 
 
 # --- the images -----------------------------------------------------------------------------
@@ -132,7 +139,7 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``float[N, entering, H, W]`` to ``float[N, leaving, H / stride, W / stride]``."""
+        """Return ``float[N, leaving, H, W]``, the sides divided by the stride."""
         return F.relu(self.body(x) + self.shortcut(x))
 
 
@@ -220,7 +227,9 @@ class DigitsNet(nn.Module):
     def forward(self, image: Tensor, threshold: Tensor) -> Tensor:
         """Classify ``float[N, 1, 24, 24]``; exit k is used above ``threshold[k]``."""
         (first, second, last), _ = self.heads(image)
-        rest = markers.early_exit(confidence(second) > threshold[1], second, last, name=EXITS[1])
+        rest = markers.early_exit(
+            confidence(second) > threshold[1], second, last, name=EXITS[1]
+        )
         return markers.early_exit(confidence(first) > threshold[0], first, rest, name=EXITS[0])
 
 
@@ -238,7 +247,9 @@ class StaticPath(nn.Module):
         scores: Also compute and return the scores that the decisions on the path need.
     """
 
-    def __init__(self, model: DigitsNet, path: Mapping[str, int], *, scores: bool = False) -> None:
+    def __init__(
+        self, model: DigitsNet, path: Mapping[str, int], *, scores: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.path = dict(path)
@@ -435,3 +446,285 @@ class DemoResult:
     threshold: tuple[float, float]
     comparison: Comparison
     seconds: float
+
+
+def compare(
+    model: DigitsNet,
+    artifact: Path,
+    data: Split,
+    static_folder: Path,
+    report: Callable[[float], None] = lambda _: None,
+) -> Comparison:
+    """Measure an artifact of the model against static networks of its paths.
+
+    Everything runs in onnxruntime on one thread, one image a call, contenders in turns.
+
+    Args:
+        model: The network the artifact was exported from, at the thresholds chosen for it.
+        artifact: The exported file.
+        data: The test images.
+        static_folder: Where the static networks are left for inspection.
+        report: Called with the share of the measuring done.
+    """
+    threshold = np.asarray(model.knobs["threshold"].array("threshold"), np.float32)
+    images = [image[None] for image in data.images.numpy()]
+    static = _StaticNetworks(model, static_folder, _opset(artifact), data.images[:1])
+    net = dyncompile.load(artifact, threads=1)
+    settings = (tuple(threshold.tolist()), *((value,) * len(EXITS) for value in _SWEEP))
+    runs = []
+    for setting in settings:
+        runs.append(_decide_freely(net, images, setting))
+        report(0.3 * len(runs) / len(settings))
+    latencies = _mean_latencies(net, static.session(_ALL_BLOCKS), images, settings)
+    report(0.6)
+    paths = []
+    frequent = Counter(runs[0].paths).most_common(_MOST_PATHS)
+    for path, count in frequent:
+        taking = [x for x, its in zip(images, runs[0].paths, strict=True) if its == path]
+        medians = _path_latencies(artifact, threshold, static, dict(path), taking)
+        paths.append(PathTiming(dict(path), count / len(data), *medians))
+        report(0.6 + 0.4 * len(paths) / len(frequent))
+    labels = data.labels.numpy()
+    dense, stages, eager = _classes_in_torch(model, data.images, threshold)
+    return Comparison(
+        images=len(data),
+        dense_accuracy=_share(dense == labels),
+        dense_milliseconds=latencies[-1],
+        stage_accuracy=tuple(_share(classes == labels) for classes in stages),
+        agreeing=int((eager == runs[0].classes).sum()),
+        points=tuple(
+            OperatingPoint(setting, _share(its.classes == labels), its.leaving(), latency)
+            for setting, its, latency in zip(settings, runs, latencies, strict=False)
+        ),
+        paths=tuple(paths),
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the artifact did with each image: the class it gave, the decisions it met."""
+
+    classes: Classes
+    paths: tuple[_Path, ...]
+
+    def leaving(self) -> tuple[float, ...]:
+        left = [next((e for e in EXITS if (e, 1) in path), None) for path in self.paths]
+        return tuple(left.count(place) / len(left) for place in (*EXITS, None))
+
+
+class _StaticNetworks:
+    """Exports the static network of a path, with the artifact's opset, and opens it."""
+
+    def __init__(self, model: DigitsNet, folder: Path, opset: int, image: Tensor) -> None:
+        self.model = model
+        self.folder = folder
+        self.opset = opset
+        self.image = image
+
+    def session(self, path: Mapping[str, int], *, scores: bool = False) -> InferenceSession:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        blocks, leaves = _spell(path)
+        name = f"{blocks}-{leaves}{'-scores' if scores else ''}".replace(" ", "")
+        file = self.folder / f"{name}.onnx"
+        network = StaticPath(self.model, path, scores=scores)
+        program = torch.onnx.export(
+            network, (self.image,), dynamo=True, opset_version=self.opset, verbose=False
+        )
+        assert program is not None
+        program.save(file)
+        return _open(file)
+
+
+def _open(file: Path) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = 1
+    return InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _opset(artifact: Path) -> int:
+    imports = onnx.load(artifact, load_external_data=False).opset_import
+    return int(next(entry.version for entry in imports if not entry.domain))
+
+
+def _decide_freely(net: Net, images: Sequence[Image], setting: tuple[float, ...]) -> _Run:
+    classes, paths = [], []
+    for image in images:
+        classes.append(np.argmax(net(image, threshold=setting)))
+        _, decisions = net.trace(image, threshold=setting)
+        met = ((name, decisions[name]) for name in _DECISIONS)
+        paths.append(tuple((name, option) for name, option in met if option >= 0))
+    return _Run(np.array(classes), tuple(paths))
+
+
+@torch.no_grad()
+def _classes_in_torch(
+    model: DigitsNet, images: Tensor, threshold: NDArray[np.float32]
+) -> tuple[Classes, list[Classes], Classes]:
+    """Return the classes of the dense network, of every stage, and of the model."""
+    dense, *_ = StaticPath(model, _ALL_BLOCKS)(images)
+    stages, _ = model.heads(images)
+    free = model(images, torch.from_numpy(threshold))
+    found = [logits.argmax(1).numpy() for logits in (dense, *stages, free)]
+    return found[0], found[1:-1], found[-1]
+
+
+def _mean_latencies(
+    net: Net, dense: InferenceSession, images: Sequence[Image], settings: Sequence[object]
+) -> list[float]:
+    """Return milliseconds per image at each setting, then of the dense network."""
+    name = dense.get_inputs()[0].name
+    calls: list[Callable[[Image], object]] = [partial(net, threshold=s) for s in settings]
+    calls.append(partial(_call, dense, name, {}))
+    times = [_in_turns(calls, image, rounds=3) for image in images]
+    return [float(mean) for mean in np.mean([np.median(t, 0) for t in times], 0)]
+
+
+def _path_latencies(
+    artifact: Path,
+    threshold: NDArray[np.float32],
+    static: _StaticNetworks,
+    path: Mapping[str, int],
+    images: Sequence[Image],
+) -> list[float]:
+    """Return median milliseconds of the artifact, the static network, the one with scores."""
+    calls: list[Callable[[Image], object]] = []
+    for session in (_open(artifact), static.session(path), static.session(path, scores=True)):
+        name, *knobs = (value.name for value in session.get_inputs())
+        feed = dict.fromkeys(knobs, threshold)
+        calls.append(partial(_call, session, name, feed))
+    some = images[:_SAMPLES_PER_PATH]
+    rounds = -(-400 // len(some))
+    times = [_in_turns(calls, image, rounds) for image in some]
+    return [float(median) for median in np.median(np.concatenate(times), 0)]
+
+
+def _call(
+    session: InferenceSession, name: str, knobs: Mapping[str, Image], image: Image
+) -> object:
+    return session.run(None, {name: image, **knobs})
+
+
+def _in_turns(
+    calls: Sequence[Callable[[Image], object]], image: Image, rounds: int
+) -> NDArray[np.float64]:
+    """Return milliseconds ``float64[rounds, calls]``; the first round is not counted."""
+    times = np.empty((rounds + 1, len(calls)))
+    for row in times:
+        for column, call in enumerate(calls):
+            start = time.perf_counter()
+            call(image)
+            row[column] = 1e3 * (time.perf_counter() - start)
+    return times[1:]
+
+
+def _share(hits: NDArray[np.bool_]) -> float:
+    return float(hits.mean())
+
+
+# --- the demo -------------------------------------------------------------------------------
+
+
+def run(
+    folder: Path, seed: int = 0, *, console: Console | None = None, epochs: int = 14
+) -> DemoResult:
+    """Train, export, verify and compare; leaves ``digits.onnx`` and ``static/`` in a folder.
+
+    Args:
+        folder: Made if missing.
+        seed: Of the splits and of the training.
+        console: Where progress is shown; None shows nothing.
+        epochs: How long to train.
+
+    Raises:
+        DyncompileError: whatever ``export`` finds wrong; the artifact is then not written.
+    """
+    start = time.perf_counter()
+    columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=console is None) as progress:
+
+        def step(title: str) -> Callable[[float], None]:
+            task = progress.add_task(title, total=1.0)
+            return lambda done: progress.update(task, completed=done)
+
+        data = load_images(seed)
+        model = train(data.train, seed, epochs=epochs, report=step("Training"))
+        threshold = choose_threshold(model, data.validation)
+        model.knobs = {"threshold": Threshold(threshold, low=0, high=1)}
+        artifact = folder / "digits.onnx"
+        folder.mkdir(parents=True, exist_ok=True)
+        finish = step("Exporting and verifying")
+        samples = [(image[None],) for image in data.validation.images[:_EXPORT_SAMPLES]]
+        dyncompile.export(model, (data.validation.images[:1],), artifact, samples=samples)
+        finish(1.0)
+        static = folder / "static"
+        measure = step("Comparing with static nets")
+        comparison = compare(model, artifact, data.test, static, measure)
+    return DemoResult(artifact, static, threshold, comparison, time.perf_counter() - start)
+
+
+def show(result: DemoResult, console: Console) -> None:
+    """Print what the demo found, in three tables, and where its files are."""
+    found = result.comparison
+    console.print(
+        _accuracy_table(found), _settings_table(found), _paths_table(found), sep="\n"
+    )
+    console.print(
+        f"{found.images} test images, so one image is {1 / found.images:.1%}. The artifact and "
+        f"the PyTorch model give the same class on {found.agreeing} of them. Times: onnxruntime, "
+        f"1 thread, batch 1, contenders in turns. {result.seconds:.0f} s in all."
+    )
+    console.print(f"The artifact: {result.artifact}", soft_wrap=True)
+    console.print(f"The static networks: {result.static_folder}", soft_wrap=True)
+
+
+def _accuracy_table(found: Comparison) -> Table:
+    table = Table("Network", "Accuracy", title="Accuracy in PyTorch", title_justify="left")
+    table.add_row("every block, no exit (dense)", f"{found.dense_accuracy:.1%}")
+    for place, accuracy in zip(_PLACES, found.stage_accuracy, strict=True):
+        table.add_row(f"own blocks, all images leave at {place}", f"{accuracy:.1%}")
+    return table
+
+
+def _settings_table(found: Comparison) -> Table:
+    table = Table(title="One file, decided per call and image", title_justify="left")
+    for heading in ("Threshold", "Accuracy", *_PLACES, "Mean ms", "Of dense"):
+        table.add_column(heading, justify="right")
+    for number, point in enumerate(found.points):
+        table.add_row(
+            " ".join("never" if math.isinf(t) else f"{t:.2f}" for t in point.threshold)
+            + (" (chosen)" if number == 0 else ""),
+            f"{point.accuracy:.1%}",
+            *(f"{share:.0%}" for share in point.leaving),
+            f"{point.milliseconds:.3f}",
+            f"{point.milliseconds / found.dense_milliseconds:.2f}",
+        )
+    dense = (f"{found.dense_accuracy:.1%}", "0%", "0%", "100%")
+    table.add_row("static dense network", *dense, f"{found.dense_milliseconds:.3f}", "1.00")
+    return table
+
+
+def _paths_table(found: Comparison) -> Table:
+    table = Table(title="Each path beside static networks of it", title_justify="left")
+    table.add_column("Blocks run")
+    table.add_column("Leaves at")
+    for heading in ("Images", "Artifact ms", "Static ms", "Ratio", "With scores ms", "Ratio"):
+        table.add_column(heading, justify="right")
+    for path in found.paths:
+        table.add_row(
+            *_spell(path.path),
+            f"{path.share:.1%}",
+            f"{path.milliseconds:.3f}",
+            f"{path.static:.3f}",
+            f"{path.milliseconds / path.static:.2f}",
+            f"{path.static_with_scores:.3f}",
+            f"{path.milliseconds / path.static_with_scores:.2f}",
+        )
+    return table
+
+
+def _spell(path: Mapping[str, int]) -> tuple[str, str]:
+    """Return the skippable blocks that run, ``-`` for one skipped, and the exit taken."""
+    leaves = next((number for number, name in enumerate(EXITS) if path.get(name)), len(EXITS))
+    met = SKIPS[: leaves + 1]
+    blocks = " ".join(str(k + 1) if path.get(name, 1) else "-" for k, name in enumerate(met))
+    return blocks, _PLACES[leaves]

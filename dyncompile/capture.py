@@ -1,0 +1,289 @@
+"""PyTorch module to marked ONNX: one flat graph in which every marker is a node."""
+
+from __future__ import annotations
+
+__all__ = ["capture_model"]
+
+import inspect
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxscript
+import torch
+from torch import Tensor, nn
+
+from dyncompile import markers
+from dyncompile.dialect import DOMAIN, VERSION, Selector, register_schemas, switch_op_type
+from dyncompile.errors import DyncompileError, InputError, KnobError, MarkerError
+from dyncompile.knobs import Knob
+
+OPSET = 21
+Example = Tensor | np.ndarray[Any, Any]
+_Shapes = Mapping[str, Any] | Sequence[Any] | None
+
+
+def capture_model(
+    model: nn.Module,
+    example_inputs: Sequence[Example] | Mapping[str, Example],
+    knobs: Mapping[str, Knob],
+    dynamic_shapes: _Shapes = None,
+    opset: int = OPSET,
+) -> ir.Model:
+    """Trace a model to a marked graph.
+
+    Args:
+        model: Traced in evaluation mode; its mode is restored.
+        example_inputs: The inputs of ``forward`` in order, or by name, without the knobs.
+        knobs: Parameters of ``forward`` that are knobs; they become graph inputs.
+        dynamic_shapes: As for ``torch.export.export``, for the inputs that are not knobs.
+        opset: ONNX opset of the graph.
+
+    Returns:
+        A flat graph with ``Gate`` and ``Switch<n>`` nodes. Inputs are named as in ``forward``,
+        knobs last where forward has them; one output is ``output``, several ``output_<i>`` or
+        the keys of a dict.
+
+    Raises:
+        MarkerError: the model cannot be traced, or holds no marker.
+        InputError: the example inputs do not fit ``forward``.
+        KnobError: a knob is no parameter of ``forward``.
+    """
+    if not isinstance(model, nn.Module):
+        raise MarkerError(
+            f"this is {type(model).__name__}, not a torch.nn.Module.",
+            where="model",
+            remedy="Pass the module itself, or a factory that returns it.",
+        )
+    inputs = bind_inputs(model, example_inputs, knobs)
+    shapes = _shapes_by_name(inputs, knobs, dynamic_shapes)
+    traced = _Traced(model, knobs)
+    was_training = model.training
+    model.eval()
+    try:
+        program = _export_program(traced, inputs, shapes)
+    finally:
+        model.train(was_training)
+    names = _output_names(traced.result)
+    graph = _export_onnx(program, opset)
+    _name_ends(graph, list(inputs), names)
+    if not any(Selector.from_node(node) for node in graph.graph.all_nodes()):
+        raise MarkerError(
+            "the model has no marker, so nothing would be decided at run time.",
+            where=type(model).__name__,
+            remedy="Write its decisions with dyncompile.gate, early_exit or switch,"
+            " or export it with torch.onnx.export.",
+        )
+    return graph
+
+
+def bind_inputs(
+    model: nn.Module,
+    example_inputs: Sequence[Example] | Mapping[str, Example],
+    knobs: Mapping[str, Knob],
+) -> dict[str, Tensor]:
+    """Return the inputs of ``forward`` by name, in its order, knobs at their defaults.
+
+    Raises:
+        InputError: an input is missing, unknown, or not a tensor.
+        KnobError: a knob is no parameter of ``forward``.
+    """
+    where = f"{type(model).__name__}.forward"
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(model.forward).parameters.items()
+        if parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+    }
+    unknown = [name for name in knobs if name not in parameters]
+    if unknown:
+        raise KnobError(
+            f"forward has no parameter of this name; it has {', '.join(parameters)}.",
+            where=f"knob {unknown[0]!r}",
+            remedy="Let forward take the knob as a tensor.",
+        )
+    order = [name for name in parameters if name not in knobs]
+    if isinstance(example_inputs, Mapping):
+        given = dict(example_inputs)
+    else:
+        if isinstance(example_inputs, (Tensor, np.ndarray)):
+            example_inputs = (example_inputs,)
+        if len(example_inputs) > len(order):
+            raise InputError(
+                f"{len(example_inputs)} example inputs for {', '.join(order) or 'no inputs'}.",
+                where=where,
+                remedy="Give one per parameter of forward; knobs are filled in.",
+            )
+        given = dict(zip(order, example_inputs, strict=False))
+    bound: dict[str, Tensor] = {}
+    for name, parameter in parameters.items():
+        if name in knobs:
+            bound[name] = torch.from_numpy(np.array(knobs[name].array(name)))
+        elif name in given:
+            bound[name] = _tensor(name, given.pop(name))
+        elif parameter.default is parameter.empty:
+            raise InputError(
+                f"the input {name!r} is missing.",
+                where=where,
+                remedy="Give an example of it, or declare it a knob.",
+            )
+    if given:
+        raise InputError(
+            f"forward has no input {next(iter(given))!r}; it has {', '.join(order)}.",
+            where=where,
+            remedy="Use the names of its parameters.",
+        )
+    return bound
+
+
+def _tensor(name: str, value: object) -> Tensor:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, Tensor):
+        return value.detach()
+    raise InputError(
+        f"the example is {type(value).__name__}.",
+        where=f"input {name!r}",
+        remedy="Give a tensor or a numpy array; take containers apart in forward.",
+    )
+
+
+class _Traced(nn.Module):
+    """The model with its inputs by keyword, so that decisions can be named as it runs."""
+
+    def __init__(self, model: nn.Module, knobs: Mapping[str, Knob]) -> None:
+        super().__init__()
+        self.model = model
+        self._declared = knobs
+        self.result: object = None
+
+    def forward(self, **inputs: Tensor) -> object:
+        knobs = {id(inputs[name]): knob for name, knob in self._declared.items()}
+        with markers.capture(self.model, knobs):
+            self.result = self.model(**inputs)
+        return self.result
+
+
+def _shapes_by_name(
+    inputs: Mapping[str, Tensor], knobs: Mapping[str, Knob], shapes: _Shapes
+) -> dict[str, Any] | None:
+    if shapes is None:
+        return None
+    data = [name for name in inputs if name not in knobs]
+    if not isinstance(shapes, Mapping):
+        shapes = dict(zip(data, shapes, strict=False))
+    unknown = [name for name in shapes if name not in data]
+    if unknown:
+        raise InputError(
+            f"there is no input {unknown[0]!r}; there are {', '.join(data)}.",
+            where="dynamic_shapes",
+            remedy="Name inputs of forward that are not knobs.",
+        )
+    return {"inputs": {name: shapes.get(name) for name in inputs}}
+
+
+def _export_program(
+    traced: _Traced, inputs: dict[str, Tensor], shapes: dict[str, Any] | None
+) -> torch.export.ExportedProgram:
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(
+                traced, (), inputs, dynamic_shapes=shapes, strict=False
+            )
+    except Exception as error:  # torch raises many kinds; each becomes one line
+        raise _explained(error, type(traced.model).__name__) from error
+
+
+def _explained(error: Exception, model: str) -> DyncompileError:
+    """Say in one line what stopped the trace, and where in the user's code."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DyncompileError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    where = _user_line(error) or model
+    name = type(error).__name__
+    if "DataDependent" in name or "DataDependent" in str(error):
+        return MarkerError(
+            "Python decides on the value of a tensor, which a compiled graph cannot follow.",
+            where=where,
+            remedy="Write this decision with dyncompile.gate, early_exit or switch.",
+        )
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return MarkerError(
+        f"the model cannot be traced: {name}: {first[:200]}.".replace("..", "."),
+        where=where,
+        remedy="See what torch.export.export says of it.",
+    )
+
+
+def _user_line(error: BaseException) -> str | None:
+    """The innermost line of the traceback that is neither torch's nor ours."""
+    ours = Path(__file__).parent
+    theirs = Path(torch.__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.exists() and ours not in path.parents and theirs not in path.parents:
+            return f"{path.name}:{frame.lineno}"
+    return None
+
+
+def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
+    register_schemas()
+    operators = onnxscript.values.Opset(DOMAIN, VERSION)
+
+    def gate(take: Any, on: Any, off: Any, name: str) -> Any:  # noqa: ANN401
+        return operators.Gate(take, on, off, name=name)
+
+    def switch(index: Any, options: Any, name: str) -> Any:  # noqa: ANN401
+        return getattr(operators, switch_op_type(len(options)))(index, *options, name=name)
+
+    table: dict[Callable[..., Any], Callable[..., Any]] = {
+        torch.ops.dyncompile.gate.default: gate,
+        torch.ops.dyncompile.switch.default: switch,
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=opset,
+                custom_translation_table=table,
+                optimize=True,
+                verbose=False,
+            )
+    except Exception as error:  # every failure of the exporter ends here
+        raise _explained(error, "torch.onnx.export") from error
+    assert exported is not None
+    return exported.model
+
+
+def _output_names(result: object) -> list[str]:
+    if isinstance(result, Mapping):
+        return [str(name) for name in result]
+    if isinstance(result, (tuple, list)):
+        return [f"output_{i}" for i in range(len(result))]
+    return ["output"]
+
+
+def _name_ends(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:
+    graph = model.graph
+    if len(graph.outputs) != len(outputs):
+        outputs = [f"output_{i}" for i in range(len(graph.outputs))]
+    for values, names in ((graph.inputs, inputs), (graph.outputs, outputs)):
+        for value, name in zip(values, names, strict=True):
+            value.name = name
+    taken = {*inputs, *outputs}
+    prefix = "model."
+    for value in list(graph.initializers.values()):
+        assert value.name is not None
+        name = value.name.removeprefix(prefix)
+        if name != value.name and name not in taken and name not in graph.initializers:
+            del graph.initializers[value.name]
+            value.name = name
+            graph.register_initializer(value)

@@ -1,0 +1,1 @@
+"""Targets: what a backend needs, refuses, and how it is built."""
