@@ -39,7 +39,7 @@ CLASSES = 10
 Net = TypeVar("Net", bound=nn.Module)
 
 
-# --- residual networks ----------------------------------------------------------------------
+# --- residual networks -----------------------------------------------------------------------
 
 
 class Block(nn.Module):
@@ -197,7 +197,7 @@ def resnet20() -> ResNet:
 
 
 def resnet101(times: int = 1, width: int = 64) -> ResNet:
-    """ResNet-101 for ``float[N, 3, 32, 32]``, or one so many times deeper; every block gated."""
+    """ResNet-101 for ``float[N, 3, 32, 32]``, or deeper; every block gated."""
     widths = [width * scale for scale in (1, 2, 4, 8)]
     depths = [times * depth for depth in (3, 4, 23, 3)]
     return seeded(
@@ -205,7 +205,7 @@ def resnet101(times: int = 1, width: int = 64) -> ResNet:
     )
 
 
-# --- networks with exits ----------------------------------------------------------------------
+# --- networks with exits ---------------------------------------------------------------------
 
 
 class ExitNet(nn.Module):
@@ -351,7 +351,7 @@ def _confidence(scores: Tensor) -> Tensor:
     return scores.softmax(-1).amax(-1)
 
 
-# --- parts --------------------------------------------------------------------------------
+# --- parts -----------------------------------------------------------------------------------
 
 
 def seeded(build: Callable[[], Net], seed: int = 0) -> Net:

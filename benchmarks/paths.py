@@ -16,12 +16,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
+import onnx_ir as ir
+import onnx_ir.passes.common as ir_passes
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -33,18 +36,24 @@ from dyncompile.export import export
 from dyncompile.targets import ort
 
 OPSET = 21
+WIDTH = 120
 LABEL = "compiler overhead, untrained weights"
+STATIC, OURS, COND, ROUND_TRIP = "static", "ours", "torch.cond", "torch.cond + graphsurgeon"
+TORCH = "torch.onnx.export"
+
 EXIT_NETS = {"C16 S32": (16, 32), "C64 S8": (64, 8), "C64 S32": (64, 32)}
 EXITS = (0, 3, 7)
-
-GATE_BYTES = 4096
-GATE_US = 6.0
-COND_SPEEDUP = 1.5
-ROUND_TRIP_TIME = 1.02
-ANYTIME = 1.08
-EXIT_SLOW, EXIT_FAST = 1.06, 1.14  # from one millisecond on, and below
-PASSES_SHARE = 0.15
 DEEPER = 4
+
+RESNET18 = 1.04
+RESNET20 = {"on": 1.16, "half": 1.21, "off": None}
+GATE_US = 6.0
+EXIT_SLOW, EXIT_FAST = 1.06, 1.14  # from one millisecond on, and below
+ANYTIME = 1.08
+COND_SPEEDUP = 1.5
+ROUND_TRIP_TIME, ROUND_TRIP_BYTES = 1.02, 1.0
+DECISION_BYTES = 4096
+PASSES_SHARE = 0.15
 GROWTH = 1.25 * DEEPER  # linear, and a quarter for noise
 
 
@@ -53,9 +62,10 @@ class Row:
     """One figure.
 
     Attributes:
-        network: What was measured, and against what.
+        network: What was measured.
+        against: The reference.
         path: The decisions taken.
-        static_us: Median of the reference in microseconds; None where nothing is timed.
+        reference_us: Microseconds of the reference; None where nothing is timed.
         value: The figure.
         unit: What it counts; ``x`` is time as a multiple of the reference.
         limit: What it may be; None where no target is set.
@@ -63,8 +73,9 @@ class Row:
     """
 
     network: str
+    against: str
     path: str
-    static_us: float | None
+    reference_us: float | None
     value: float
     unit: str = "x"
     limit: float | None = None
@@ -86,8 +97,9 @@ class Bench:
     Attributes:
         folder: Receives every ONNX file.
         seconds: Time spent on each session of a comparison.
-        quick: Leave out the large networks of the compile-time figures.
+        quick: Fewer levels, and narrower networks for the compile time.
         say: Receives one line per step.
+        made: The files that torch has exported, by name.
     """
 
     folder: Path
@@ -99,9 +111,9 @@ class Bench:
     def torch_file(self, name: str, model: nn.Module, *inputs: Tensor) -> Path:
         """Export with torch alone, once per name."""
         if name not in self.made:
-            self.say(f"torch.onnx.export {name}")
+            self.say(f"{TORCH} {name}")
             self.made[name] = self.folder / f"{name}.onnx"
-            _torch_export(model, inputs, self.made[name])
+            _torch_program(model, inputs).save(self.made[name])
         return self.made[name]
 
     def round_trip_file(self, source: Path) -> Path:
@@ -116,10 +128,10 @@ class Bench:
         onnx.save(gs.export_onnx(gs.import_onnx(model)), target)
         return target
 
-    def compiled_file(
+    def our_file(
         self, name: str, model: nn.Module, *inputs: Tensor, target: str = "onnx"
     ) -> Path:
-        """Export with dyncompile; the outputs are compared with the static network instead."""
+        """Export with dyncompile; the timing compares its outputs with the static ones."""
         self.say(f"dyncompile.export {name}")
         path = self.folder / f"{name}.onnx"
         with _quiet():
@@ -127,164 +139,146 @@ class Bench:
         return path
 
     def times(self, runs: dict[str, tuple[Path, timing.Feeds]]) -> dict[str, float]:
-        """Return the median in microseconds of every run; the first one is the reference."""
+        """Return the median of every run in microseconds; the first is the reference."""
         opened = {
             label: timing.Run(timing.open_session(path), feeds)
             for label, (path, feeds) in runs.items()
         }
         found = timing.compare(opened, self.seconds)
         for label, one in found.items():
-            self.say(
-                f"  {label}: {one.median_us:.1f} us, quartiles {one.spread_us:.1f} us apart"
-            )
+            self.say(f"  {label}: {one.median_us:.1f} us, quartiles {one.spread_us:.1f} apart")
         return {label: one.median_us for label, one in found.items()}
 
 
-# --- gates ------------------------------------------------------------------------------------
+# --- gates ----------------------------------------------------------------------------------
 
 
 def gates_resnet18(bench: Bench) -> Iterator[Row]:
     """A large network: overheads should vanish."""
-    net, x = networks.resnet18(), _image(224)
-    ours = bench.compiled_file("resnet18-gated", networks.GatedResNet(net), x, _all(net))
-    for name, path in _paths(net.gates).items():
-        static = _static(bench, "resnet18", net, x, path)
-        us = bench.times(
-            {"static": (static, _feeds(x=x)), "ours": (ours, _feeds(x=x, take=path))}
-        )
-        yield Row(
-            "ResNet-18, 5 gates", name, us["static"], us["ours"] / us["static"], limit=1.04
-        )
-    yield _size("ResNet-18, 5 gates", ours, bench.made["resnet18-static-on"], net.gates)
+    title, net, x = "ResNet-18, 5 gates", networks.resnet18(), _image(224)
+    ours = bench.our_file("resnet18-gated", networks.GatedResNet(net), x, _all(net))
+    for name, path in _paths(net).items():
+        static = _static(bench, "resnet18", net, x, name)
+        given = _feeds(x=x, take=path)
+        us = bench.times({STATIC: (static, _feeds(x=x)), OURS: (ours, given)})
+        yield _ratio(title, name, us, RESNET18)
+    yield _size(title, ours, bench.made["resnet18-static-on"], net.gates)
 
 
 def gates_resnet20(bench: Bench) -> Iterator[Row]:
     """A small network, and what a user would use instead."""
-    net, x = networks.resnet20(), _image(32)
-    ours = bench.compiled_file("resnet20-gated", networks.GatedResNet(net), x, _all(net))
+    title, net, x = "ResNet-20, 7 gates", networks.resnet20(), _image(32)
+    ours = bench.our_file("resnet20-gated", networks.GatedResNet(net), x, _all(net))
     cond = bench.torch_file("resnet20-cond", networks.CondResNet(net), x, _all(net))
     trip = bench.round_trip_file(cond)
-    limits = {"on": 1.16, "half": 1.21, "off": None}
-    for name, path in _paths(net.gates).items():
+    for name, path in _paths(net).items():
+        static = _static(bench, "resnet20", net, x, name)
         given = _feeds(x=x, take=path)
         us = bench.times(
             {
-                "static": (_static(bench, "resnet20", net, x, path), _feeds(x=x)),
-                "ours": (ours, given),
-                "torch.cond": (cond, given),
-                "torch.cond, graphsurgeon": (trip, given),
+                STATIC: (static, _feeds(x=x)),
+                OURS: (ours, given),
+                COND: (cond, given),
+                ROUND_TRIP: (trip, given),
             }
         )
-        title, static = "ResNet-20, 7 gates", us["static"]
-        yield Row(title, name, static, us["ours"] / static, limit=limits[name])
-        if not any(path):
-            extra = (us["ours"] - static) / net.gates
-            yield Row(f"{title}, up to 64 KB", name, static, extra, "us/gate", GATE_US)
-        yield from _peers(title, name, us, COND_SPEEDUP if all(path) else None)
+        yield _ratio(title, name, us, RESNET20[name])
+        if name == "off":
+            extra = (us[OURS] - us[STATIC]) / net.gates
+            yield Row(
+                f"{title}, <= 64 KB", STATIC, name, us[STATIC], extra, "us/gate", GATE_US
+            )
+        yield from _peers(title, name, us, COND_SPEEDUP if name == "on" else None)
     yield _size(title, ours, bench.made["resnet20-static-on"], net.gates)
     yield from _bytes(title, ours, cond, trip)
 
 
-# --- exits ------------------------------------------------------------------------------------
+# --- exits ----------------------------------------------------------------------------------
 
 
 def exits_given(bench: Bench) -> Iterator[Row]:
     """Exits whose decisions are inputs: a path is a prefix and one head."""
-    for title, net, x in _exit_nets():
-        stem, nowhere = _stem(title), torch.zeros(net.exits - 1, dtype=torch.bool)
-        ours = bench.compiled_file(f"{stem}-given", networks.GatedExits(net), x, nowhere)
+    for kind, net, x in _exit_nets():
+        title, stem = f"8 exits {kind}, given", _stem(kind)
+        nowhere = torch.zeros(net.exits - 1, dtype=torch.bool)
+        ours = bench.our_file(f"{stem}-given", networks.GatedExits(net), x, nowhere)
         cond = bench.torch_file(f"{stem}-cond", networks.CondExits(net), x, nowhere)
         trip = bench.round_trip_file(cond)
-        title = f"8 exits {title}, decisions given"
         for last in EXITS:
             given = _feeds(x=x, leave=torch.arange(net.exits - 1) == last)
             us = bench.times(
                 {
-                    "static": (_static_exit(bench, stem, net, x, last), _feeds(x=x)),
-                    "ours": (ours, given),
-                    "torch.cond": (cond, given),
-                    "torch.cond, graphsurgeon": (trip, given),
+                    STATIC: (_static_exit(bench, stem, net, x, last), _feeds(x=x)),
+                    OURS: (ours, given),
+                    COND: (cond, given),
+                    ROUND_TRIP: (trip, given),
                 }
             )
-            yield Row(title, f"e{last}", us["static"], us["ours"] / us["static"])
+            yield _ratio(title, f"e{last}", us)
             yield from _peers(title, f"e{last}", us, None)
         yield from _bytes(title, ours, cond, trip)
 
 
 def exits_scored(bench: Bench) -> Iterator[Row]:
     """Exits that compare a score with a threshold; the reference computes the same scores."""
-    for title, net, x in _exit_nets():
-        stem = _stem(title)
-        ours = bench.compiled_file(f"{stem}-scored", networks.ScoredExits(net), x)
-        title = f"8 exits {title}, with scores"
+    for kind, net, x in _exit_nets():
+        title, stem = f"8 exits {kind}, scored", _stem(kind)
+        ours = bench.our_file(f"{stem}-scored", networks.ScoredExits(net), x)
         for last in EXITS:
             threshold = torch.full((net.exits - 1,), torch.inf)
             threshold[last : last + 1] = -torch.inf
-            static = bench.torch_file(
-                f"{stem}-scored-static-e{last}",
-                networks.StaticScoredExit(net, last),
-                x,
-                threshold,
-            )
+            static = _static_scored(bench, stem, net, x, last)
             given = _feeds(x=x, threshold=threshold)
-            us = bench.times({"static": (static, given), "ours": (ours, given)})
-            limit = EXIT_SLOW if us["static"] >= 1e3 else EXIT_FAST
-            ratio = us["ours"] / us["static"]
-            yield Row(title, f"e{last}", us["static"], ratio, limit=limit)
-        yield _size(title, ours, bench.made[f"{stem}-scored-static-e7"], net.exits - 1)
+            us = bench.times({STATIC: (static, given), OURS: (ours, given)})
+            yield _ratio(title, f"e{last}", us, EXIT_SLOW if us[STATIC] >= 1e3 else EXIT_FAST)
+        yield _size(title, ours, static, net.exits - 1)
 
 
 def anytime(bench: Bench) -> Iterator[Row]:
     """One switch over the exits."""
-    for title, net, x in _exit_nets():
-        stem = _stem(title)
-        ours = bench.compiled_file(f"{stem}-anytime", networks.AnytimeExits(net), x)
-        for last in EXITS if bench.quick else range(net.exits):
-            us = bench.times(
-                {
-                    "static": (_static_exit(bench, stem, net, x, last), _feeds(x=x)),
-                    "ours": (ours, _feeds(x=x, level=torch.tensor(last))),
-                }
-            )
-            ratio = us["ours"] / us["static"]
-            yield Row(f"anytime {title}", f"e{last}", us["static"], ratio, limit=ANYTIME)
-        whole = networks.StaticScoredExit(net, net.exits - 1)
-        heads = bench.torch_file(
-            f"{stem}-scored-static-e7", whole, x, torch.zeros(net.exits - 1)
-        )
-        yield _size(f"anytime {title}", ours, heads, 1)
+    for kind, net, x in _exit_nets():
+        title, stem = f"anytime {kind}", _stem(kind)
+        ours = bench.our_file(f"{stem}-anytime", networks.AnytimeExits(net), x)
+        for level in EXITS if bench.quick else range(net.exits):
+            static = _static_exit(bench, stem, net, x, level)
+            given = _feeds(x=x, level=torch.tensor(level))
+            us = bench.times({STATIC: (static, _feeds(x=x)), OURS: (ours, given)})
+            yield _ratio(title, f"e{level}", us, ANYTIME)
+        yield _size(title, ours, _static_scored(bench, stem, net, x, net.exits - 1), 1)
 
 
-# --- compile time -----------------------------------------------------------------------------
+# --- compile time ---------------------------------------------------------------------------
 
 
 def compile_time(bench: Bench) -> Iterator[Row]:
     """Our passes against torch.onnx.export, and both against depth."""
     width = 16 if bench.quick else 64
-    name = f"ResNet-101 width {width}"
     ours, theirs = {}, {}
     for times in (1, DEEPER):
         net, x = networks.resnet101(times, width), _image(32)
-        stem = f"resnet{100 * times + 1}-width{width}"
+        title = f"ResNet-101 width {width}, {net.gates} gates"
+        name = f"resnet101-width{width}-gates{net.gates}"
+        bench.say(f"{TORCH} {name}")
         started = time.perf_counter()
-        bench.torch_file(f"{stem}-static", networks.StaticResNet(net, [True] * net.gates), x)
+        _torch_program(networks.StaticResNet(net, [True] * net.gates), (x,))
         theirs[times] = time.perf_counter() - started
-        marked = bench.compiled_file(
-            f"{stem}-marked", networks.GatedResNet(net), x, _all(net), target="marked"
-        )
-        model, _ = artifact.read(marked)
-        ours[times] = 0.0
-        for step in pipeline.run(model, ort.PASSES):
-            bench.say(f"  {step.name}: {step.seconds:.3f} s, {step.nodes} nodes")
-            ours[times] += step.seconds
-        title = f"{name}, {net.gates} gates"
-        yield Row(title, "torch.onnx.export", None, theirs[times], "s")
-        yield Row(title, "our passes", None, ours[times], "s")
+        marked = bench.our_file(name, networks.GatedResNet(net), x, _all(net), target="marked")
+        ours[times] = _passes_seconds(bench, marked)
         share = ours[times] / theirs[times]
-        yield Row(title, "passes / torch", None, share, "of export", PASSES_SHARE)
-    title = f"{name}, {DEEPER} x deeper"
-    yield Row(title, "torch.onnx.export", None, theirs[DEEPER] / theirs[1], "x time")
-    yield Row(title, "our passes", None, ours[DEEPER] / ours[1], "x time", GROWTH)
+        yield Row(title, TORCH, "", theirs[times] * 1e6, share, "of its time", PASSES_SHARE)
+    for what, seconds, limit in ((TORCH, theirs, None), ("our passes", ours, GROWTH)):
+        growth = seconds[DEEPER] / seconds[1]
+        title = f"{what}, {DEEPER} x deeper"
+        yield Row(title, "33 gates", "", seconds[1] * 1e6, growth, "x", limit)
+
+
+def _passes_seconds(bench: Bench, marked: Path) -> float:
+    model, _ = artifact.read(marked)
+    seconds = 0.0
+    for step in pipeline.run(model, ort.PASSES):
+        bench.say(f"  {step.name}: {step.seconds:.3f} s, {step.nodes} nodes")
+        seconds += step.seconds
+    return seconds
 
 
 GROUPS = {
@@ -297,11 +291,11 @@ GROUPS = {
 }
 
 
-# --- parts ------------------------------------------------------------------------------------
+# --- inputs and references ------------------------------------------------------------------
 
 
-def _paths(gates: int) -> dict[str, Tensor]:
-    number = torch.arange(gates)
+def _paths(net: networks.ResNet) -> dict[str, Tensor]:
+    number = torch.arange(net.gates)
     return {"on": number >= 0, "half": number % 2 == 0, "off": number < 0}
 
 
@@ -317,55 +311,32 @@ def _feeds(**inputs: Tensor) -> timing.Feeds:
     return {name: np.ascontiguousarray(value.numpy()) for name, value in inputs.items()}
 
 
-def _static(bench: Bench, stem: str, net: networks.ResNet, x: Tensor, path: Tensor) -> Path:
-    name = next(name for name, other in _paths(net.gates).items() if other.equal(path))
-    return bench.torch_file(
-        f"{stem}-static-{name}", networks.StaticResNet(net, path.tolist()), x
-    )
+def _exit_nets() -> Iterator[tuple[str, networks.ExitNet, Tensor]]:
+    for kind, (width, size) in EXIT_NETS.items():
+        yield kind, networks.seeded(partial(networks.ExitNet, width)), _image(size)
+
+
+def _stem(kind: str) -> str:
+    return "exits-" + kind.lower().replace(" ", "-")
+
+
+def _static(bench: Bench, stem: str, net: networks.ResNet, x: Tensor, path: str) -> Path:
+    model = networks.StaticResNet(net, _paths(net)[path].tolist())
+    return bench.torch_file(f"{stem}-static-{path}", model, x)
 
 
 def _static_exit(bench: Bench, stem: str, net: networks.ExitNet, x: Tensor, last: int) -> Path:
     return bench.torch_file(f"{stem}-static-e{last}", networks.StaticExit(net, last), x)
 
 
-def _exit_nets() -> Iterator[tuple[str, networks.ExitNet, Tensor]]:
-    for title, (width, size) in EXIT_NETS.items():
-        yield title, networks.seeded(lambda w=width: networks.ExitNet(w)), _image(size)
+def _static_scored(
+    bench: Bench, stem: str, net: networks.ExitNet, x: Tensor, last: int
+) -> Path:
+    model, threshold = networks.StaticScoredExit(net, last), torch.zeros(net.exits - 1)
+    return bench.torch_file(f"{stem}-scored-static-e{last}", model, x, threshold)
 
 
-def _stem(title: str) -> str:
-    return "exits-" + title.lower().replace(" ", "-")
-
-
-def _peers(
-    title: str, path: str, us: dict[str, float], speedup: float | None
-) -> Iterator[Row]:
-    ours, cond, trip = us["ours"], us["torch.cond"], us["torch.cond, graphsurgeon"]
-    yield Row(
-        f"{title}: torch.cond / ours", path, us["static"], cond / ours, "x", speedup, True
-    )
-    name = f"{title}: ours / torch.cond + graphsurgeon"
-    yield Row(name, path, us["static"], ours / trip, limit=ROUND_TRIP_TIME)
-
-
-def _size(title: str, ours: Path, static: Path, decisions: int) -> Row:
-    extra = (_weigh(ours) - _weigh(static)) / decisions
-    return Row(f"{title}: file - static", "file", None, extra, "B/decision", GATE_BYTES)
-
-
-def _bytes(title: str, ours: Path, cond: Path, trip: Path) -> Iterator[Row]:
-    size = _weigh(ours)
-    yield Row(f"{title}: ours / torch.cond", "file", None, size / _weigh(cond), "x bytes")
-    name = f"{title}: ours / torch.cond + graphsurgeon"
-    yield Row(name, "file", None, size / _weigh(trip), "x bytes", 1.0)
-
-
-def _weigh(path: Path) -> int:
-    data = path.with_name(f"{path.name}.data")
-    return path.stat().st_size + (data.stat().st_size if data.exists() else 0)
-
-
-def _torch_export(model: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
+def _torch_program(model: nn.Module, inputs: Sequence[Tensor]) -> torch.onnx.ONNXProgram:
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             model.eval(),
@@ -375,13 +346,13 @@ def _torch_export(model: nn.Module, inputs: Sequence[Tensor], path: Path) -> Non
             optimize=True,
             verbose=False,
         )
-        assert program is not None
-        program.save(path)
+    assert program is not None
+    return program
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks about torchvision and its own deprecations off the screen."""
+    """Keep the exporter's remarks about torchvision and its deprecations off the screen."""
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     exporter.setLevel(logging.ERROR)
@@ -393,26 +364,65 @@ def _quiet() -> Iterator[None]:
         exporter.setLevel(level)
 
 
-# --- report -----------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------
+
+
+def _ratio(title: str, path: str, us: dict[str, float], limit: float | None = None) -> Row:
+    return Row(title, STATIC, path, us[STATIC], us[OURS] / us[STATIC], "x", limit)
+
+
+def _peers(
+    title: str, path: str, us: dict[str, float], speedup: float | None
+) -> Iterator[Row]:
+    cond, trip = us[COND], us[ROUND_TRIP]
+    yield Row(title, COND, path, cond, cond / us[OURS], "x faster", speedup, at_least=True)
+    yield Row(title, ROUND_TRIP, path, trip, us[OURS] / trip, "x", ROUND_TRIP_TIME)
+
+
+def _size(title: str, ours: Path, static: Path, decisions: int) -> Row:
+    extra = (_weigh(ours) - _weigh_bare(static)) / decisions
+    return Row(title, "static, bare", "file", None, extra, "B/decision", DECISION_BYTES)
+
+
+def _bytes(title: str, ours: Path, cond: Path, trip: Path) -> Iterator[Row]:
+    size = _weigh(ours)
+    yield Row(title, COND, "file", None, size / _weigh(cond), "x bytes")
+    yield Row(
+        title, ROUND_TRIP, "file", None, size / _weigh(trip), "x bytes", ROUND_TRIP_BYTES
+    )
+
+
+def _weigh(path: Path) -> int:
+    data = path.with_name(f"{path.name}.data")
+    return path.stat().st_size + (data.stat().st_size if data.exists() else 0)
+
+
+def _weigh_bare(path: Path) -> int:
+    """Count the bytes without what torch notes about the source of each node."""
+    model = ir.load(path)
+    ir_passes.ClearMetadataAndDocStringPass()(model)
+    return len(ir.to_proto(model).SerializeToString())
+
+
+# --- report ---------------------------------------------------------------------------------
 
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(title=LABEL)
-    table.add_column("network", overflow="fold")
-    table.add_column("path")
-    for heading in ("static us", "figure", "target"):
+    for heading in ("network", "against", "path"):
+        table.add_column(heading)
+    for heading in ("reference us", "figure", "target"):
         table.add_column(heading, justify="right")
     table.add_column("")
     for row in rows:
-        bound = ">=" if row.at_least else "<="
+        digits = 3 if abs(row.value) < 100 else 0
         table.add_row(
             row.network,
+            row.against,
             row.path,
-            "" if row.static_us is None else f"{row.static_us:.1f}",
-            f"{row.value:.3f} {row.unit}"
-            if row.value < 100
-            else f"{row.value:.0f} {row.unit}",
-            "" if row.limit is None else f"{bound} {row.limit:g}",
+            "" if row.reference_us is None else f"{row.reference_us:.1f}",
+            f"{row.value:.{digits}f} {row.unit}",
+            "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g}",
             row.verdict,
             style="red" if row.verdict == "over" else None,
         )
@@ -420,17 +430,15 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 @click.command()
+@click.option("--quick", is_flag=True, help="Shorter timings, fewer levels, narrower nets.")
 @click.option(
-    "--quick", is_flag=True, help="Time less, and a narrower network for compile time."
-)
-@click.option(
-    "--only", multiple=True, type=click.Choice(list(GROUPS)), help="This group only."
+    "--only", multiple=True, type=click.Choice(list(GROUPS)), help="Only this group."
 )
 @click.option(
     "--json",
     "json_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the rows.",
+    help="Write the figures to this file.",
 )
 @click.option(
     "--output",
@@ -443,7 +451,8 @@ def _table(rows: Sequence[Row]) -> Table:
 def main(*, quick: bool, only: tuple[str, ...], json_path: Path | None, folder: Path) -> None:
     """Print what each path costs against the static network of the same path."""
     folder.mkdir(parents=True, exist_ok=True)
-    console, progress = Console(), Console(stderr=True)
+    progress = Console(stderr=True)
+    console = Console() if progress.is_terminal else Console(width=WIDTH)
     bench = Bench(folder, 0.3 if quick else 1.5, quick, progress.print)
     machine = timing.describe_machine()
     console.print(machine)

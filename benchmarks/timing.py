@@ -1,4 +1,4 @@
-"""Time ONNX Runtime sessions against each other, so that drift of the machine hits all alike."""
+"""Time ONNX Runtime sessions in turns, so that drift of the machine hits all alike."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Run:
     session: ort.InferenceSession
     feeds: Feeds
 
-    def outputs(self) -> list[NDArray[np.generic]]:
-        """Run once."""
-        found: list[NDArray[np.generic]] = self.session.run(None, self.feeds)
+    def scores(self) -> NDArray[np.float32]:
+        """Run once and return the first output."""
+        found: NDArray[np.float32] = self.session.run(None, self.feeds)[0]
         return found
 
 
@@ -75,7 +75,7 @@ def compare(runs: Mapping[str, Run], seconds: float) -> dict[str, Timing]:
         runs: Label to run; the first one is the reference.
         seconds: Time to spend on each.
     """
-    reference, *others = (run.outputs()[0] for run in runs.values())
+    reference, *others = (run.scores() for run in runs.values())
     for label, found in zip(list(runs)[1:], others, strict=True):
         np.testing.assert_allclose(
             found, reference, rtol=TOLERANCE, atol=TOLERANCE, err_msg=label
@@ -113,7 +113,7 @@ def describe_machine() -> str:
 
 def _calls_per_turn(run: Run) -> int:
     for _ in range(WARM_UP_CALLS):
-        run.outputs()
+        run.scores()
     fastest = min(_turn(run, WARM_UP_CALLS))
     return max(1, int(TURN_SECONDS * 1e9 / fastest))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from benchmarks import networks
@@ -48,7 +50,7 @@ def test_downsampling_blocks_are_not_gated_unless_asked(
     ("build", "gates"), [(networks.resnet18, 5), (networks.resnet20, 7)], ids=["18", "20"]
 )
 def test_published_networks_have_the_stated_gates(
-    build: type[networks.ResNet], gates: int
+    build: Callable[[], networks.ResNet], gates: int
 ) -> None:
     assert build().gates == gates
 

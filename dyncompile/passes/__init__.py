@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["BranchOnDecisions", "NameUniquely", "PlaceWeights", "SplitDecisions"]
+__all__ = [
+    "BranchOnDecisions",
+    "DefaultKnobs",
+    "GatesFromMasks",
+    "NameUniquely",
+    "OrientGates",
+    "PlaceWeights",
+    "ResidualsIntoGates",
+    "SplitDecisions",
+]
 
 from dyncompile.passes.branch_on_decisions import BranchOnDecisions
+from dyncompile.passes.default_knobs import DefaultKnobs
+from dyncompile.passes.gates_from_masks import GatesFromMasks
 from dyncompile.passes.name_uniquely import NameUniquely
+from dyncompile.passes.orient_gates import OrientGates
 from dyncompile.passes.place_weights import PlaceWeights
+from dyncompile.passes.residuals_into_gates import ResidualsIntoGates
 from dyncompile.passes.split_decisions import SplitDecisions

@@ -5,12 +5,26 @@ from __future__ import annotations
 __all__ = ["PASSES"]
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.passes import BranchOnDecisions, NameUniquely, PlaceWeights, SplitDecisions
+from dyncompile.passes import (
+    BranchOnDecisions,
+    GatesFromMasks,
+    NameUniquely,
+    OrientGates,
+    PlaceWeights,
+    ResidualsIntoGates,
+    SplitDecisions,
+)
 
 PASSES: tuple[ir.passes.PassBase, ...] = (
+    GatesFromMasks(),
+    ResidualsIntoGates(),
+    OrientGates(),
+    RemoveUnusedNodesPass(),
     SplitDecisions(),
     BranchOnDecisions(),
+    RemoveUnusedNodesPass(),
     PlaceWeights(),
     NameUniquely(),
 )

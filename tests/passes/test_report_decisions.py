@@ -11,7 +11,9 @@ from tests.support import Array, ort_run, parse, run
 F32 = np.float32
 
 
-def reported(model: ir.Model, decisions: tuple[Decision, ...], **feeds: object) -> dict[str, int]:
+def reported(
+    model: ir.Model, decisions: tuple[Decision, ...], **feeds: object
+) -> dict[str, int]:
     arrays: dict[str, Array] = {name: np.asarray(value) for name, value in feeds.items()}
     before = ort_run(model, arrays)
     outputs = report_decisions(model, decisions)
@@ -29,7 +31,9 @@ def reported(model: ir.Model, decisions: tuple[Decision, ...], **feeds: object) 
     ("x", "path"),
     [
         pytest.param(
-            [1, 1, 1, 1], {"outer": 1, "inner": 1, "exit": 0, "deep": 1}, id="all on, exit not taken"
+            [1, 1, 1, 1],
+            {"outer": 1, "inner": 1, "exit": 0, "deep": 1},
+            id="all on, exit not taken",
         ),
         pytest.param(
             [-1, -1, -1, -1], {"outer": 0, "inner": 0, "exit": 1, "deep": -1}, id="exit taken"
@@ -52,7 +56,9 @@ def test_reports_the_path_taken(x: list[float], path: dict[str, int]) -> None:
 @pytest.mark.parametrize(("level", "option"), [(0, 0), (1, 1), (2, 2), (-3, 0), (9, 2)])
 def test_a_switch_reports_the_option_an_index_means(level: int, option: int) -> None:
     x = np.ones((1, 4), F32)
-    assert reported(switched(), SWITCH_DECISIONS, x=x, level=np.int64(level)) == {"level": option}
+    assert reported(switched(), SWITCH_DECISIONS, x=x, level=np.int64(level)) == {
+        "level": option
+    }
 
 
 def test_a_decision_inside_a_loop_has_no_single_option() -> None:

@@ -1,0 +1,144 @@
+"""Say what a graph decides: build the manifest of a model."""
+
+from __future__ import annotations
+
+__all__ = ["DECISION", "manifest_from_model", "operating_points"]
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import onnx_ir as ir
+
+from dyncompile.cost import sides_from_model
+from dyncompile.dialect import Selector
+from dyncompile.errors import GraphError
+from dyncompile.knobs import Knob, Levels
+from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
+from dyncompile.passes.branch_on_decisions import DECISION
+from dyncompile.passes.scopes import graphs_of
+
+_MOST_POINTS = 32
+
+Enclosing = tuple[tuple[str, int], ...]
+
+
+def manifest_from_model(
+    model: ir.Model, knobs: Mapping[str, Knob], target: Literal["onnx", "marked"]
+) -> Manifest:
+    """Describe a marked or lowered graph.
+
+    Raises:
+        GraphError: a knob is not an input of the graph.
+    """
+    inputs = {value.name for value in model.graph.inputs}
+    for name in knobs:
+        if name not in inputs:
+            raise GraphError(
+                "this knob is not an input of the graph.",
+                where=f"knob {name!r}",
+                remedy="Use the knob in forward.",
+            )
+    found = _marked_decisions(model) if target == "marked" else _lowered_decisions(model)
+    return Manifest(
+        target=target,
+        knobs=dict(knobs),
+        decisions=tuple(found),
+        operating_points=tuple(operating_points(knobs)),
+        precision="float32",
+    )
+
+
+def operating_points(knobs: Mapping[str, Knob]) -> Iterator[OperatingPoint]:
+    """Yield every combination of levels; beyond 32, each level with the others at default."""
+    levels = {name: range(len(k.values)) for name, k in knobs.items() if isinstance(k, Levels)}
+    default = {name: k.default for name, k in knobs.items() if isinstance(k, Levels)}
+    total = 1
+    for choices in levels.values():
+        total *= len(choices)
+    if total <= _MOST_POINTS:
+        for chosen in itertools.product(*levels.values()):
+            yield dict(zip(levels, chosen, strict=True))
+        return
+    yield dict(default)
+    for name, choices in levels.items():
+        yield from ({**default, name: level} for level in choices if level != default[name])
+
+
+def _marked_decisions(model: ir.Model) -> Iterator[Decision]:
+    seen: set[str] = set()
+    for node in model.graph.all_nodes():
+        selector = Selector.from_node(node)
+        if selector is not None and selector.name not in seen:
+            seen.add(selector.name)
+            yield Decision(
+                name=selector.name,
+                kind="gate" if node.op_type == "Gate" else "switch",
+                values=(str(selector.decision.name),),
+                under=(),
+                sides=tuple(Side(0, 0) for _ in selector.options),
+            )
+
+
+def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:
+    values: dict[str, list[str]] = {}
+    for value in _values(model.graph):
+        if DECISION in value.metadata_props:
+            values.setdefault(value.metadata_props[DECISION], []).append(str(value.name))
+    counts: dict[str, int] = {}
+    under: dict[str, Enclosing] = {}
+    for node, enclosing in _branching(model.graph, ()):
+        name = node.metadata_props[DECISION]
+        options = [o for side in ("then", "else") for o in _options(node, side)]
+        counts[name] = max(counts.get(name, 0), 1 + max(options))
+        outer = tuple(pair for pair in enclosing if pair[0] != name)
+        under[name] = _common(under[name], outer) if name in under else outer
+    sides = sides_from_model(model, counts)
+    for name, count in counts.items():
+        yield Decision(
+            name=name,
+            kind="switch" if name in _switches(model) else "gate",
+            values=tuple(values[name]),
+            under=under[name],
+            sides=tuple(sides[name][:count]),
+        )
+
+
+def _switches(model: ir.Model) -> set[str]:
+    """Decisions that are numbers."""
+    return {
+        value.metadata_props[DECISION]
+        for value in _values(model.graph)
+        if DECISION in value.metadata_props and value.dtype != ir.DataType.BOOL
+    }
+
+
+def _branching(graph: ir.Graph, enclosing: Enclosing) -> Iterator[tuple[ir.Node, Enclosing]]:
+    """Yield the Ifs that decide, outer before inner, with the options that lead to them."""
+    for node in graph:
+        name = node.metadata_props.get(DECISION)
+        if name is None:
+            for inner in graphs_of(node):
+                yield from _branching(inner, enclosing)
+            continue
+        yield node, enclosing
+        for side in ("then", "else"):
+            branch = node.attributes[f"{side}_branch"].as_graph()
+            yield from _branching(branch, (*enclosing, (name, _options(node, side)[0])))
+
+
+def _options(node: ir.Node, side: str) -> list[int]:
+    return [int(option) for option in node.metadata_props[f"dyncompile.{side}"].split(",")]
+
+
+def _common(one: Enclosing, other: Enclosing) -> Enclosing:
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return tuple(first for first, _ in same)
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
+        for inner in graphs_of(node):
+            yield from _values(inner)

@@ -1,0 +1,167 @@
+"""From a trained module, or a marked file, to an artifact."""
+
+from __future__ import annotations
+
+__all__ = ["export"]
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from dyncompile import artifact, pipeline
+from dyncompile.describe import manifest_from_model
+from dyncompile.dialect import attach_functions, detach_functions
+from dyncompile.errors import ArtifactError, InputError
+from dyncompile.knobs import Knob
+from dyncompile.manifest import Manifest
+from dyncompile.passes import DefaultKnobs
+from dyncompile.targets import ort
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from dyncompile.verify import Report
+
+Samples = Mapping[str, NDArray[Any]] | Sequence[Mapping[str, NDArray[Any]]]
+Progress = Callable[[str, int, int], None]
+
+
+def export(  # noqa: PLR0913 - one entry point, every option by name
+    model: nn.Module | str | Path,
+    example_inputs: Sequence[Tensor] | Mapping[str, Tensor] | Tensor | None,
+    path: str | Path,
+    knobs: Mapping[str, Knob] | None = None,
+    target: Literal["onnx", "marked"] = "onnx",
+    dynamic_shapes: Mapping[str, Any] | Sequence[Any] | None = None,
+    samples: Samples | None = None,
+    verify: bool = True,  # noqa: FBT001, FBT002
+    *,
+    default_knobs: bool = False,
+    external_data: bool | None = None,
+    progress: Progress | None = None,
+) -> Report | None:
+    """Compile a dynamic network to one file, and prove it equal to the model.
+
+    Args:
+        model: The module, or the path of a marked file written by ``target="marked"``.
+        example_inputs: Inputs of ``forward`` without the knobs, in order or by name; the batch
+            is 1 where a decision is per sample. None for a marked file.
+        path: Where the artifact goes.
+        knobs: Parameters of ``forward`` that scale the network at run time. The model's
+            ``knobs`` attribute is read first; entries given here override it.
+        target: ``onnx`` for ONNX Runtime, ``marked`` for the compiler's own input: dense,
+            runnable, and compiled later without torch.
+        dynamic_shapes: As for ``torch.export.export``, for the inputs that are not knobs.
+        samples: Inputs for verification: arrays with one more leading axis than the inputs
+            (one entry per sample), or a list of inputs by name. Seeded noise if None.
+        verify: Whether to hold the artifact against the module before it is written.
+        default_knobs: Give knobs a default initializer, so that ONNX Runtime runs the file
+            without feeding them.
+        external_data: Whether weights go to a second file; None decides by size.
+        progress: Called with a step's name, what is done and what there is to do.
+
+    Returns:
+        What verification saw; None if it was not asked for, or for a marked file, which has
+        no module to be held against.
+
+    Raises:
+        DyncompileError: the model cannot be captured or lowered, does not agree with the
+            artifact, or the file cannot be written. Nothing is written then.
+    """
+    report_progress = progress or _silent
+    path = Path(path)
+    if isinstance(model, (str, Path)):
+        graph, given = _read_marked(Path(model))
+        known = {**given, **(knobs or {})}
+    else:
+        from dyncompile.capture import capture_model
+
+        known = {**getattr(model, "knobs", {}), **(knobs or {})}
+        report_progress("capture", 0, 1)
+        graph = capture_model(model, example_inputs or (), known, dynamic_shapes)
+        report_progress("capture", 1, 1)
+    if target == "onnx":
+        for number, step in enumerate(pipeline.run(graph, ort.PASSES), 1):
+            report_progress(step.name, number, len(ort.PASSES))
+    manifest = manifest_from_model(graph, known, target)
+    if target == "marked":
+        attach_functions(graph)
+    report = None
+    if verify and not isinstance(model, (str, Path)):
+        report = _verify(graph, manifest, model, example_inputs, samples, report_progress)
+    if default_knobs:
+        DefaultKnobs(tuple(known.items()))(graph)
+    artifact.write(graph, manifest, path, external_data=external_data)
+    return report
+
+
+def _read_marked(path: Path) -> tuple[ir.Model, Mapping[str, Knob]]:
+    model, manifest = artifact.read(path)
+    if manifest is None:
+        raise ArtifactError(
+            "this ONNX file was not written by dyncompile.",
+            where=str(path),
+            remedy="Give a module, or a file written with target 'marked'.",
+        )
+    if manifest.target != "marked":
+        raise ArtifactError(
+            "this file is already lowered, and its decisions cannot be turned back.",
+            where=str(path),
+            remedy="Give the marked file.",
+        )
+    detach_functions(model)
+    return model, manifest.knobs
+
+
+def _verify(  # noqa: PLR0913
+    graph: ir.Model,
+    manifest: Manifest,
+    model: nn.Module,
+    example_inputs: Any,  # noqa: ANN401
+    samples: Samples | None,
+    progress: Progress,
+) -> Report:
+    from dyncompile import verify
+    from dyncompile.capture import bind_inputs
+
+    bound = bind_inputs(model, example_inputs or (), manifest.knobs)
+    example = {n: np.asarray(v) for n, v in bound.items() if n not in manifest.knobs}
+    if samples is None:
+        chosen = verify.draw_samples(example)
+    elif isinstance(samples, Mapping):
+        chosen = _separate(samples, example)
+    else:
+        chosen = [dict(sample) for sample in samples]
+    return verify.verify(graph, manifest, model, chosen, progress=progress)
+
+
+def _separate(
+    samples: Mapping[str, NDArray[Any]], example: Mapping[str, NDArray[Any]]
+) -> list[dict[str, NDArray[Any]]]:
+    """Take stacked samples apart; arrays of the rank of the input hold one sample per row."""
+    lengths = {len(array) for array in samples.values() if array.ndim}
+    if set(samples) != set(example) or len(lengths) != 1:
+        raise InputError(
+            f"the samples hold {', '.join(samples) or 'nothing'}; the inputs are"
+            f" {', '.join(example)}.",
+            where="samples",
+            remedy="Give one array per input, all with the same number of samples.",
+        )
+    rows = []
+    for row in range(lengths.pop()):
+        sample = {}
+        for name, like in example.items():
+            array = samples[name][row : row + 1] if like.ndim else samples[name][row]
+            if array.ndim > like.ndim:
+                array = array[0]
+            sample[name] = np.ascontiguousarray(array.astype(like.dtype, copy=False))
+        rows.append(sample)
+    return rows
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    del name, done, total

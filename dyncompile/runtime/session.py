@@ -1,0 +1,341 @@
+"""A loaded artifact: call it, turn its knobs, ask which way it went."""
+
+from __future__ import annotations
+
+__all__ = ["Net", "Provider", "load"]
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyncompile.errors import ArtifactError, InputError, TargetError
+from dyncompile.knobs import Knob
+from dyncompile.manifest import METADATA_KEY, Decision, Manifest, OperatingPoint
+from dyncompile.runtime.arguments import Arguments, InputSpec
+
+Array = NDArray[Any]
+Outputs = Array | tuple[Array, ...]
+Provider = str | tuple[str, Mapping[str, object]]
+
+_CPU = "CPUExecutionProvider"
+_DAMAGED_FILE = {"InvalidProtobuf", "NoSuchFile", "InvalidGraph"}  # errors of ONNX Runtime
+_ERROR_LEVEL = 3
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    providers: Sequence[Provider] | None = None,
+    threads: int | None = None,
+    fallback: bool = False,
+) -> Net:
+    """Load an artifact for ONNX Runtime.
+
+    Args:
+        path: What ``export`` wrote. A file of the target ``marked`` loads too; it is dense:
+            every side of every decision is computed.
+        providers: Execution providers, most wanted first, each a name or a name and options;
+            the CPU when left out.
+        threads: Threads one operator may use; ONNX Runtime decides when left out.
+        fallback: Go on without a provider that is not there, with a ``RuntimeWarning``;
+            ``net.providers`` says which ones run.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, foreign, or written by a newer version.
+        TargetError: ONNX Runtime or a provider is not there.
+        InputError: ``threads`` is not a positive number.
+    """
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise InputError(
+            f"{threads!r} is not a number of threads.",
+            where="threads",
+            remedy="Give 1 or more.",
+        )
+    file = Path(path)
+    backend = _Backend(
+        _import_onnxruntime(), file, tuple(providers or [_CPU]), threads, fallback
+    )
+    stamp = _stamp(file)
+    session = backend.open(file)
+    manifest = _manifest(session, file)
+    return Net(backend, session, manifest, stamp)
+
+
+class Net:
+    """A dynamic network, ready to run; safe to call from several threads.
+
+    Attributes:
+        path: The file.
+        target: ``onnx``, or ``marked`` for a dense file that is yet to be compiled.
+        knobs: What scales the network at run time, in the order of the graph.
+        decisions: What the network decides at run time.
+        operating_points: Values of the knobs at which the artifact was verified.
+        inputs: Names of the data inputs, in order.
+        outputs: Names of the outputs, in order.
+        providers: The execution providers in use.
+    """
+
+    def __init__(
+        self,
+        backend: _Backend,
+        session: Any,  # noqa: ANN401
+        manifest: Manifest,
+        stamp: tuple[int, int],
+    ) -> None:
+        places = {
+            place.name: InputSpec.from_type(place.name, place.type, place.shape)
+            for place in (*session.get_inputs(), *session.get_overridable_initializers())
+        }
+        _check_knobs(manifest.knobs, places, backend.path)
+        data = tuple(
+            places[place.name]
+            for place in session.get_inputs()
+            if place.name not in manifest.knobs
+        )
+        self.path = backend.path
+        self.target = manifest.target
+        self.knobs: dict[str, Knob] = {
+            name: manifest.knobs[name] for name in places if name in manifest.knobs
+        }
+        self.decisions: tuple[Decision, ...] = manifest.decisions
+        self.operating_points: tuple[OperatingPoint, ...] = manifest.operating_points
+        self.inputs = tuple(spec.name for spec in data)
+        self.outputs = tuple(output.name for output in session.get_outputs())
+        self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self._arguments = Arguments(data, self.knobs)
+        self._feed = self._arguments.feed
+        self._run = session.run
+        self._output_names = list(self.outputs)
+        self._backend = backend
+        self._stamp = stamp
+        self._lock = threading.Lock()
+        self._tracing: tuple[Any, list[str]] | None = None
+
+    def __call__(self, /, *inputs: object, **named: object) -> Outputs:
+        """Run the network.
+
+        Args:
+            *inputs: Data inputs in order: arrays of the type and shape of the graph, which are
+                not copied, or Python lists.
+            **named: Data inputs and knobs by name. Knobs left out have their default.
+
+        Returns:
+            One array if the network has one output, else a tuple.
+
+        Raises:
+            InputError: an input is missing or does not fit.
+            KnobError: a knob is unknown or out of range.
+        """
+        feed = self._feed(inputs, named)
+        try:
+            results = self._run(self._output_names, feed)
+        except Exception as error:
+            raise self._refused(error) from error
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def trace(self, /, *inputs: object, **named: object) -> tuple[Outputs, dict[str, int]]:
+        """Run the network and report the path it took; arguments as for a call.
+
+        Works on a second session, which the first call builds (it needs ``onnx-ir``). Use it to
+        look, not to serve: the reports cost a little.
+
+        Returns:
+            The outputs, and for each decision the option taken: 0 or 1 for a gate (1 is on),
+            the index for a switch, -1 if the call did not come to it.
+
+        Raises:
+            InputError: an input is missing or does not fit.
+            KnobError: a knob is unknown or out of range.
+            ArtifactError: the file is not the one that was loaded any more.
+        """
+        feed = self._feed(inputs, named)
+        session, reports = self._tracing_session()
+        try:
+            results = session.run([*self._output_names, *reports], feed)
+        except Exception as error:
+            raise self._refused(error) from error
+        count = len(self._output_names)
+        path: dict[str, int] = {}
+        for decision, option in zip(self.decisions, map(int, results[count:]), strict=True):
+            path[decision.name] = option
+            for name, options in decision.aliases:
+                path[name] = options[option] if option >= 0 else option
+        return (results[0] if count == 1 else tuple(results[:count])), path
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{spec.name}: {spec}" for spec in self._arguments.inputs)
+        knobs = ", ".join(f"{name}={knob.default}" for name, knob in self.knobs.items())
+        return (
+            f"<Net {str(self.path)!r} ({inputs}) -> ({', '.join(self.outputs)}),"
+            f" knobs ({knobs}), {len(self.decisions)} decisions>"
+        )
+
+    def _tracing_session(self) -> tuple[Any, list[str]]:
+        with self._lock:
+            if self._tracing is None:
+                if _stamp(self.path) != self._stamp:
+                    raise ArtifactError(
+                        "the file has changed since it was loaded.",
+                        where=str(self.path),
+                        remedy="Load it again.",
+                    )
+                content, reports = _reporting(self.path)
+                self._tracing = self._backend.open(content), reports
+            return self._tracing
+
+    def _refused(self, error: Exception) -> InputError:
+        return InputError(
+            f"ONNX Runtime refuses this call: {_one_line(error)}.",
+            where=str(self.path),
+            remedy="Check the inputs.",
+        )
+
+
+@dataclass(frozen=True)
+class _Backend:
+    """ONNX Runtime as one artifact asked for it."""
+
+    onnxruntime: Any
+    path: Path
+    providers: tuple[Provider, ...]
+    threads: int | None
+    fallback: bool
+
+    def open(self, content: Path | bytes) -> Any:  # noqa: ANN401
+        """Return a session on the file, or on a changed copy of it in memory."""
+        available = self.onnxruntime.get_available_providers()
+        wanted = [_provider_name(provider) for provider in self.providers]
+        self._check_providers(wanted, available)
+        here = [p for p in self.providers if _provider_name(p) in available]
+        try:
+            session = self._session(content, here)
+        except Exception as error:
+            others = [name for name in wanted if name != _CPU]
+            if not others or type(error).__name__ in _DAMAGED_FILE:
+                raise ArtifactError(
+                    f"ONNX Runtime cannot load it: {_one_line(error)}.",
+                    where=str(self.path),
+                    remedy="Copy or export it again.",
+                ) from error
+            self._check_providers(others, [], f": {_one_line(error)}")
+            session = self._session(content, [_CPU])
+        self._check_providers(wanted, session.get_providers())
+        return session
+
+    def _session(self, content: Path | bytes, providers: Sequence[Provider]) -> Any:  # noqa: ANN401
+        options = self.onnxruntime.SessionOptions()
+        options.log_severity_level = _ERROR_LEVEL
+        if self.threads is not None:
+            options.intra_op_num_threads = self.threads
+        if isinstance(content, bytes):
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                str(self.path.absolute().parent),
+            )
+        return self.onnxruntime.InferenceSession(
+            content, options, providers=list(providers) or [_CPU], enable_fallback=0
+        )
+
+    def _check_providers(
+        self, wanted: Sequence[str], running: Sequence[str], reason: str = ""
+    ) -> None:
+        missing = ", ".join(name for name in wanted if name not in running)
+        if not missing:
+            return
+        if not self.fallback:
+            available = ", ".join(self.onnxruntime.get_available_providers())
+            raise TargetError(
+                f"{missing} cannot be used here{reason}.",
+                where="providers",
+                remedy=f"ONNX Runtime has {available}; fallback=True goes on without.",
+            )
+        warnings.warn(
+            f"{self.path}: {missing} cannot be used here{reason}; going on without.",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def _reporting(path: Path) -> tuple[bytes, list[str]]:
+    """Return a copy of the model that reports its decisions, and the names of the reports."""
+    from dyncompile import artifact  # noqa: PLC0415 - a plain call needs ONNX Runtime only
+    from dyncompile.passes.report_decisions import report_decisions  # noqa: PLC0415
+
+    model, manifest = artifact.read(path)
+    assert manifest, "the file was loaded with a manifest and has not changed"
+    reports = report_decisions(model, manifest.decisions)
+    return artifact.serialise(model, str(path)), list(reports.values())
+
+
+def _import_onnxruntime() -> Any:  # noqa: ANN401
+    try:
+        import onnxruntime  # noqa: PLC0415
+    except ImportError as error:
+        raise TargetError(
+            "ONNX Runtime is not installed.",
+            where="load",
+            remedy="Install dyncompile[cpu] or dyncompile[gpu].",
+        ) from error
+    return onnxruntime
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "Is a directory")
+        status = path.stat()
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot be read: {error.strerror or error}.",
+            where=str(path),
+            remedy="Check the name of the file.",
+        ) from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _manifest(session: Any, path: Path) -> Manifest:  # noqa: ANN401
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ArtifactError(
+            "not a dyncompile artifact: it has no manifest.",
+            where=str(path),
+            remedy="Export the network with dyncompile, or use onnxruntime directly.",
+        )
+    manifest = Manifest.from_json(text, str(path))
+    expected = manifest.external_data
+    if expected and _stamp(path.absolute().parent / expected.file)[0] != expected.bytes:
+        raise ArtifactError(
+            f"its weights file {expected.file!r} should have {expected.bytes} bytes.",
+            where=str(path),
+            remedy="Keep the two files together, or export the network again.",
+        )
+    return manifest
+
+
+def _check_knobs(
+    knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], path: Path
+) -> None:
+    for name, knob in knobs.items():
+        expected = InputSpec(name, np.dtype(knob.dtype), knob.shape)
+        if places.get(name) != expected:
+            found = f"has it as {places[name]}" if name in places else "has no such input"
+            raise ArtifactError(
+                f"the manifest has the knob {name!r} as {expected}; the graph {found}.",
+                where=str(path),
+                remedy="Export the network again.",
+            )
+
+
+def _provider_name(provider: Provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")
