@@ -136,8 +136,9 @@ class GatedResNet(nn.Module):
         """Return ``float[N, 10]``."""
 
         def decide(number: int, block: Block, x: Tensor) -> Tensor:
-            carried = block.shortcut(x)
-            return gate(take[number], block.join(x, carried), carried, name=f"block{number}")
+            carried: Tensor = block.shortcut(x)
+            on = block.join(x, carried)
+            return gate(take[number], on, carried, name=f"block{number}")
 
         return self.net.walk(x, decide)
 

@@ -31,7 +31,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks import networks, timing
-from dyncompile import artifact, pipeline
+from dyncompile import pipeline
+from dyncompile.capture import capture_model
 from dyncompile.export import export
 from dyncompile.targets import ort
 
@@ -128,14 +129,12 @@ class Bench:
         onnx.save(gs.export_onnx(gs.import_onnx(model)), target)
         return target
 
-    def our_file(
-        self, name: str, model: nn.Module, *inputs: Tensor, target: str = "onnx"
-    ) -> Path:
+    def our_file(self, name: str, model: nn.Module, *inputs: Tensor) -> Path:
         """Export with dyncompile; the timing compares its outputs with the static ones."""
         self.say(f"dyncompile.export {name}")
         path = self.folder / f"{name}.onnx"
         with _quiet():
-            export(model.eval(), inputs, path, target=target, verify=False)
+            export(model.eval(), inputs, path, verify=False)
         return path
 
     def times(self, runs: dict[str, tuple[Path, timing.Feeds]]) -> dict[str, float]:
@@ -262,7 +261,9 @@ def compile_time(bench: Bench) -> Iterator[Row]:
         started = time.perf_counter()
         _torch_program(networks.StaticResNet(net, [True] * net.gates), (x,))
         theirs[times] = time.perf_counter() - started
-        marked = bench.our_file(name, networks.GatedResNet(net), x, _all(net), target="marked")
+        bench.say(f"capture {name}")
+        with _quiet():
+            marked = capture_model(networks.GatedResNet(net), (x, _all(net)), {})
         ours[times] = _passes_seconds(bench, marked)
         share = ours[times] / theirs[times]
         yield Row(title, TORCH, "", theirs[times] * 1e6, share, "of its time", PASSES_SHARE)
@@ -272,10 +273,9 @@ def compile_time(bench: Bench) -> Iterator[Row]:
         yield Row(title, "33 gates", "", seconds[1] * 1e6, growth, "x", limit)
 
 
-def _passes_seconds(bench: Bench, marked: Path) -> float:
-    model, _ = artifact.read(marked)
+def _passes_seconds(bench: Bench, marked: ir.Model) -> float:
     seconds = 0.0
-    for step in pipeline.run(model, ort.PASSES):
+    for step in pipeline.run(marked, ort.PASSES):
         bench.say(f"  {step.name}: {step.seconds:.3f} s, {step.nodes} nodes")
         seconds += step.seconds
     return seconds

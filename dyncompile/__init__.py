@@ -1,1 +1,67 @@
-"""Compile trained dynamic networks to ONNX Runtime and TensorRT artifacts."""
+"""Compile trained dynamic networks to ONNX Runtime artifacts that skip the work.
+
+The names below load their part of the package on first use, so that ``load`` needs neither
+torch nor onnx.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArtifactError",
+    "DyncompileError",
+    "GraphError",
+    "InputError",
+    "KnobError",
+    "Levels",
+    "MarkerError",
+    "Net",
+    "TargetError",
+    "Threshold",
+    "VerificationError",
+    "early_exit",
+    "export",
+    "follow",
+    "gate",
+    "level_value",
+    "load",
+    "per_level",
+    "switch",
+]
+
+import importlib
+from typing import TYPE_CHECKING
+
+from dyncompile.errors import (
+    ArtifactError,
+    DyncompileError,
+    GraphError,
+    InputError,
+    KnobError,
+    MarkerError,
+    TargetError,
+    VerificationError,
+)
+from dyncompile.knobs import Levels, Threshold
+
+if TYPE_CHECKING:
+    from dyncompile.exporting import export
+    from dyncompile.markers import early_exit, follow, gate, level_value, per_level, switch
+    from dyncompile.runtime import Net, load
+
+_HOMES = {
+    "export": "dyncompile.exporting",
+    "load": "dyncompile.runtime",
+    "Net": "dyncompile.runtime",
+    **dict.fromkeys(
+        ("early_exit", "follow", "gate", "level_value", "per_level", "switch"),
+        "dyncompile.markers",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dyncompile' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

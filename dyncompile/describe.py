@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["DECISION", "manifest_from_model", "operating_points"]
+__all__ = ["manifest_from_model", "operating_points"]
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -15,7 +16,7 @@ from dyncompile.dialect import Selector
 from dyncompile.errors import GraphError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
-from dyncompile.passes.branch_on_decisions import DECISION
+from dyncompile.passes.branch_on_decisions import ALIASES, DECISION
 from dyncompile.passes.scopes import graphs_of
 
 _MOST_POINTS = 32
@@ -81,36 +82,34 @@ def _marked_decisions(model: ir.Model) -> Iterator[Decision]:
 
 
 def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:
-    values: dict[str, list[str]] = {}
+    values: dict[str, list[ir.Value]] = {}
     for value in _values(model.graph):
         if DECISION in value.metadata_props:
-            values.setdefault(value.metadata_props[DECISION], []).append(str(value.name))
+            values.setdefault(value.metadata_props[DECISION], []).append(value)
     counts: dict[str, int] = {}
     under: dict[str, Enclosing] = {}
+    kinds: dict[str, Literal["gate", "switch"]] = {}
     for node, enclosing in _branching(model.graph, ()):
         name = node.metadata_props[DECISION]
         options = [o for side in ("then", "else") for o in _options(node, side)]
         counts[name] = max(counts.get(name, 0), 1 + max(options))
         outer = tuple(pair for pair in enclosing if pair[0] != name)
         under[name] = _common(under[name], outer) if name in under else outer
+        kinds.setdefault(name, "gate" if node.inputs[0] in values[name] else "switch")
     sides = sides_from_model(model, counts)
     for name, count in counts.items():
+        aliases = json.loads(values[name][0].metadata_props.get(ALIASES, "{}"))
         yield Decision(
             name=name,
-            kind="switch" if name in _switches(model) else "gate",
-            values=tuple(values[name]),
+            kind=kinds[name],
+            values=tuple(str(value.name) for value in values[name]),
             under=under[name],
-            sides=tuple(sides[name][:count]),
+            sides=tuple(sides[name]),
+            aliases=tuple(
+                (other, tuple(range(count))[:: -1 if turned else 1])
+                for other, turned in sorted(aliases.items())
+            ),
         )
-
-
-def _switches(model: ir.Model) -> set[str]:
-    """Decisions that are numbers."""
-    return {
-        value.metadata_props[DECISION]
-        for value in _values(model.graph)
-        if DECISION in value.metadata_props and value.dtype != ir.DataType.BOOL
-    }
 
 
 def _branching(graph: ir.Graph, enclosing: Enclosing) -> Iterator[tuple[ir.Node, Enclosing]]:

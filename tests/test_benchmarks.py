@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from benchmarks import networks
 
 PATHS = [(True, True, True), (True, False, True), (False, False, False)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["BranchOnDecisions"]
+__all__ = ["ALIASES", "DECISION", "BranchOnDecisions"]
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -13,10 +14,12 @@ from dyncompile.dialect import Selector
 from dyncompile.passes.build_branches import BranchBuilder, like
 from dyncompile.passes.exclusive_work import exclusive_work
 from dyncompile.passes.option_tree import Region, plan_branches
+from dyncompile.passes.orient_gates import TURNED
 from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
 from dyncompile.passes.sequence import Sequence
 
 DECISION = "dyncompile.decision"
+ALIASES = "dyncompile.aliases"
 _WEIGHTY = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum"}
 _SMALL_BYTES = 4096
 _SHORT = 8
@@ -62,11 +65,22 @@ def _branch_graph(graph: ir.Graph, scopes: Scopes) -> bool:
     for selector in reversed(selectors):
         by_decision.setdefault(selector.decision, []).append(selector)
     for decision, group in by_decision.items():  # the last, hence outermost, first
-        decision.metadata_props.setdefault(DECISION, group[0].name)
+        _tag(decision, reversed(group))
         left = [selector for selector in reversed(group) if selector.node in sequence]
         if left:
             _branch_decision(left, sequence, scopes)
     return True
+
+
+def _tag(decision: ir.Value, selectors: Iterable[Selector]) -> None:
+    """Note the name of a decision at its value, and other names that gates have for it."""
+    notes = decision.metadata_props
+    for selector in sorted(selectors, key=lambda s: TURNED in s.node.metadata_props):
+        name = notes.setdefault(DECISION, selector.name)
+        aliases = json.loads(notes.get(ALIASES, "{}"))
+        if selector.name != name:
+            aliases.setdefault(selector.name, TURNED in selector.node.metadata_props)
+            notes[ALIASES] = json.dumps(aliases)
 
 
 def _branch_decision(selectors: list[Selector], sequence: Sequence, scopes: Scopes) -> None:

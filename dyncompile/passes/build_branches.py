@@ -81,7 +81,7 @@ class BranchBuilder:
         assert plan.split is not None
         condition, then, else_ = self._condition(plan)
         wanted = then.wanted
-        name = self._selector.name
+        name = self._selector.decision.metadata_props[_DECISION]
         node = ir.Node(
             "",
             "If",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["OrientGates"]
+__all__ = ["TURNED", "OrientGates"]
 
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from dyncompile.dialect import Selector
+
+TURNED = "dyncompile.turned"
 
 _FLATTENING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 
@@ -21,38 +23,52 @@ class OrientGates(ir.passes.InPlacePass):
     After: ``y = Gate(take, a, b); z = Gate(take, d, c)``
 
     Changes of shape are looked through as well where the decision has one element, because
-    [] and [1] decide the same. A gate that is turned keeps its name; the manifest lists it as
-    an alias of the decision whose value it now uses.
+    [] and [1] decide the same. Gates are turned only where another decides on the thing itself.
+    A gate that is turned keeps its name; the manifest lists it as an alias of the decision
+    whose value it now uses.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Turn the gates of all graphs."""
-        modified = False
-        for node in model.graph.all_nodes():
+        """Turn the gates of the main graph."""
+        groups: dict[ir.Value, list[tuple[Selector, bool]]] = {}
+        for node in model.graph:
             selector = Selector.from_node(node)
             if selector is not None:
-                modified |= _orient(selector)
+                root, turned = _root(selector)
+                groups.setdefault(root, []).append((selector, turned))
+        modified = False
+        for root, members in groups.items():
+            direct = not all(turned for _, turned in members)
+            value = root if direct else members[0][0].decision
+            for selector, turned in members:
+                if selector.decision is not value:
+                    _decide_on(selector, value, turned=turned and direct)
+                    modified = True
         return ir.passes.PassResult(model, modified=modified)
 
 
-def _orient(selector: Selector) -> bool:
+def _root(selector: Selector) -> tuple[ir.Value, bool]:
+    """Return the value that a decision is made from, and whether it is the opposite of it."""
     value, turned = selector.decision, False
-    while (source := _behind(value, selector.node.op_type == "Gate")) is not None:
-        turned ^= value.producer().op_type == "Not"  # type: ignore[union-attr]
+    while (source := _behind(value, is_gate=selector.node.op_type == "Gate")) is not None:
+        producer = value.producer()
+        assert producer is not None
+        turned ^= producer.op_type == "Not"
         value = source
-    if value is selector.decision:
-        return False
+    return value, turned
+
+
+def _decide_on(selector: Selector, value: ir.Value, *, turned: bool) -> None:
     node = selector.node
     node.replace_input_with(0, value)
     if turned:
         off, on = selector.options
         node.replace_input_with(1, off)
         node.replace_input_with(2, on)
-        node.metadata_props["dyncompile.turned"] = "1"
-    return True
+        node.metadata_props[TURNED] = "1"
 
 
-def _behind(value: ir.Value, is_gate: bool) -> ir.Value | None:  # noqa: FBT001
+def _behind(value: ir.Value, *, is_gate: bool) -> ir.Value | None:
     """Return what the value is made from, if that decides the same or the opposite."""
     node = value.producer()
     if node is None or node.domain or not node.inputs or node.inputs[0] is None:

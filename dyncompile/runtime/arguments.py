@@ -124,10 +124,10 @@ def knob_argument(name: str, knob: Knob) -> Callable[[object], Array]:
             return knob.array(name, value)
 
         return from_level
-    low, high = (knob.low, knob.high) if not knob.shape else (math.nan, math.nan)
+    single, low, high = not knob.shape, knob.low, knob.high
 
     def from_threshold(value: object) -> Array:
-        if type(value) is float and (low <= value <= high or math.isinf(value)):
+        if type(value) is float and single and (low <= value <= high or math.isinf(value)):
             return np.array(value, np.float32)
         return knob.array(name, value)
 
@@ -185,8 +185,9 @@ class Arguments:
 
     def _unknown(self, name: str) -> KnobError:
         inputs = ", ".join(spec.name for spec in self.inputs)
+        knobs = ", ".join(self._defaults) or "none"
         return KnobError(
             "no input or knob has this name.",
             where=f"argument {name!r}",
-            remedy=f"The inputs are {inputs}; the knobs {', '.join(self._defaults) or 'none'}.",
+            remedy=f"The inputs are {inputs}; the knobs {knobs}.",
         )

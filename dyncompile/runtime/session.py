@@ -143,8 +143,8 @@ class Net:
     def trace(self, /, *inputs: object, **named: object) -> tuple[Outputs, dict[str, int]]:
         """Run the network and report the path it took; arguments as for a call.
 
-        Works on a second session, which the first call builds (it needs ``onnx-ir``). Use it to
-        look, not to serve: the reports cost a little.
+        Works on a second session, which the first call builds (it needs ``onnx-ir``). Use it
+        to look, not to serve: the reports cost a little.
 
         Returns:
             The outputs, and for each decision the option taken: 0 or 1 for a gate (1 is on),

@@ -65,7 +65,8 @@ def test_a_decision_inside_a_loop_has_no_single_option() -> None:
     model = parse("""main (float[4] x) => (float[4] y) {
         count = Constant <value = int64 {3}> ()
         go = Constant <value = bool {1}> ()
-        y = Loop (count, go, x) <body = step (int64 i, bool c, float[4] s) => (bool c1, float[4] s1) {
+        y = Loop (count, go, x) <
+                body = step (int64 i, bool c, float[4] s) => (bool c1, float[4] s1) {
             top = ReduceMax <keepdims = 0> (s)
             take = Less (top, top)
             c1 = Identity (c)

@@ -1,0 +1,303 @@
+"""Multiply-accumulates and weight bytes of a network, and of either side of its decisions.
+
+A multiply-accumulate is one product added to a sum; convolutions, matrix products and recurrent
+layers are counted, everything else is not. A symbolic dimension counts as 1, and so does a Loop
+whose number of rounds is not constant.
+"""
+
+from __future__ import annotations
+
+__all__ = ["always", "sides_from_model", "total"]
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
+
+from dyncompile.manifest import Side
+from dyncompile.passes.scopes import graphs_of
+
+_TAG = "dyncompile."
+
+# Where an operator has its weight; the other factor is input 0.
+_CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
+_PRODUCTS = {"Gemm": 0, "MatMul": 0, "MatMulInteger": 0, "QLinearMatMul": 0}
+_RECURRENT = {"LSTM", "GRU", "RNN"}
+
+# Operators that take shapes, axes or positions after their one data input.
+_SHAPED = {"Expand", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Tile", "Unsqueeze"}
+
+# Operators through which a constant stays the same weight, in another form.
+_FORMS = {
+    "Cast",
+    "Concat",
+    "DequantizeLinear",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+
+
+def total(model: ir.Model) -> Side:
+    """Return the cost of the whole network, every decision on its most expensive side."""
+    return _side(_region(_described(model).graph, {}), {})
+
+
+def always(model: ir.Model) -> Side:
+    """Return the cost of what runs whatever is decided."""
+    return _cost_of(_unconditional(_region(_described(model).graph, {})))
+
+
+def sides_from_model(
+    model: ir.Model, counts: Mapping[str, int]
+) -> dict[str, tuple[Side, ...]]:
+    """Return what each option of each decision costs in a lowered model.
+
+    The cost of an option is the work in the branches that it selects, over all Ifs of the
+    decision: each weight once, other decisions in there on their most expensive side. Where one
+    of several branches holds the decision (clones), the most expensive clone counts.
+
+    Args:
+        model: A graph whose Ifs carry ``dyncompile.decision``, ``.then`` and ``.else``.
+        counts: The number of options of each decision asked for.
+
+    Returns:
+        One cost per option; nothing for a decision that no If carries.
+    """
+    region = _region(_described(model).graph, {})
+    return {
+        name: tuple(_side(region, {name: option}, within=name) for option in range(count))
+        for name, count in counts.items()
+    }
+
+
+@dataclass
+class _Work:
+    """Work, and the weights it reads, each known by its value."""
+
+    macs: int = 0
+    weights: dict[ir.Value, int] = field(default_factory=dict)
+
+    def add(self, other: _Work, times: int = 1) -> None:
+        self.macs += other.macs * times
+        self.weights.update(other.weights)
+
+    def rank(self) -> tuple[int, int]:
+        return self.macs, sum(self.weights.values())
+
+
+@dataclass
+class _Region:
+    """A graph as work of its own and the choices in it."""
+
+    own: _Work
+    choices: list[_Choice]
+    decisions: frozenset[str]
+
+
+@dataclass
+class _Choice:
+    """An If, or the body of a loop as a choice of one.
+
+    ``branches`` lists what may run, with the options of the decision that lead there.
+    """
+
+    decision: str | None
+    branches: list[tuple[frozenset[int], _Region]]
+    times: int
+    decisions: frozenset[str]
+
+
+def _side(region: _Region, path: Mapping[str, int], within: str | None = None) -> Side:
+    return _cost_of(_work(region, path, within))
+
+
+def _cost_of(work: _Work) -> Side:
+    macs, weight_bytes = work.rank()
+    return Side(macs, weight_bytes)
+
+
+def _described(model: ir.Model) -> ir.Model:
+    """Return the model with shapes wherever ONNX can infer those that are needed."""
+    nodes = (node for node in model.graph.all_nodes() if _is_counted(node))
+    if all(node.outputs[0].shape is not None for node in nodes):
+        return model
+    copy = model.clone()
+    ShapeInferencePass(strict_mode=False)(copy)
+    return copy
+
+
+def _unconditional(region: _Region) -> _Work:
+    """Return the work outside of every If, loops included."""
+    work = _Work()
+    work.add(region.own)
+    for choice in region.choices:
+        if len(choice.branches) == 1:
+            work.add(_unconditional(choice.branches[0][1]), choice.times)
+    return work
+
+
+def _work(region: _Region, path: Mapping[str, int], within: str | None) -> _Work:
+    """Return the work along a path; with ``within``, only that inside Ifs of the decision."""
+    work = _Work()
+    if within is None:
+        work.add(region.own)
+    for choice in region.choices:
+        if within is not None and within not in choice.decisions:
+            continue
+        inside = None if choice.decision == within else within
+        ways = [
+            _work(branch, path, inside)
+            for options, branch in choice.branches
+            if choice.decision not in path or path[choice.decision] in options
+        ]
+        if ways:
+            work.add(max(ways, key=_Work.rank), choice.times)
+    return work
+
+
+def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _Region:
+    own = _Work()
+    choices = []
+    for node in graph:
+        bodies = list(graphs_of(node))
+        if bodies:
+            choices.append(_choice(node, bodies, weights))
+        own.macs += _macs(node)
+        for value in _data_inputs(node):
+            own.weights.update(_weights(value, weights))
+    inside = frozenset[str]().union(*(choice.decisions for choice in choices))
+    return _Region(own, choices, inside)
+
+
+def _choice(
+    node: ir.Node, bodies: list[ir.Graph], weights: dict[ir.Value, dict[ir.Value, int]]
+) -> _Choice:
+    if node.op_type == "If":
+        decision = node.metadata_props.get(f"{_TAG}decision")
+        branches = [
+            (
+                _options(node.metadata_props.get(_TAG + branch, "")),
+                _region(node.attributes[f"{branch}_branch"].as_graph(), weights),
+            )
+            for branch in ("then", "else")
+        ]
+    else:
+        decision = None
+        branches = [(frozenset[int](), _region(body, weights)) for body in bodies]
+    inside = frozenset[str]().union(*(region.decisions for _, region in branches))
+    if decision is not None:
+        inside |= {decision}
+    return _Choice(decision, branches, _rounds(node), inside)
+
+
+def _options(text: str) -> frozenset[int]:
+    return frozenset(int(option) for option in text.split(",") if option.strip().isdecimal())
+
+
+def _rounds(node: ir.Node) -> int:
+    """How often a loop runs, if that is written in the graph."""
+    if node.op_type == "Loop" and node.inputs[0] is not None:
+        count = ir.convenience.get_const_tensor(node.inputs[0])
+        if count is not None and count.size == 1 and not node.inputs[0].is_graph_input():
+            return max(int(count.numpy().item()), 0)
+    if node.op_type == "Scan" and node.outputs:
+        states = len(node.inputs) - node.attributes["num_scan_inputs"].as_int()
+        sizes = _sizes(node.inputs[states])
+        return sizes[0] if sizes and "scan_input_axes" not in node.attributes else 1
+    return 1
+
+
+def _weights(
+    value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]
+) -> Mapping[ir.Value, int]:
+    """Return the constants a value is made of alone, with their size; none if it is computed."""
+    pending = [value]
+    while pending:
+        current = pending[-1]
+        if current in known:
+            pending.pop()
+            continue
+        node = current.producer()
+        if node is None or node.op_type == "Constant":
+            tensor = ir.convenience.get_const_tensor(current)
+            given = current.is_graph_input() or tensor is None
+            known[current] = {} if given or tensor is None else {current: tensor.nbytes}
+            pending.pop()
+            continue
+        sources = list(_data_inputs(node))
+        foldable = node.op_type in _FORMS and node.domain == ""
+        if foldable and (unknown := [source for source in sources if source not in known]):
+            pending += unknown
+            continue
+        pending.pop()
+        constant = foldable and all(known[source] for source in sources)
+        known[current] = {}
+        if constant:
+            for source in sources:
+                known[current] |= known[source]
+    return known[value]
+
+
+def _data_inputs(node: ir.Node) -> Iterator[ir.Value]:
+    """Yield the inputs of a node, less those that are shapes, axes or positions."""
+    shaped = node.op_type in _SHAPED or node.op_type.startswith("Reduce")
+    for value in node.inputs[:1] if shaped else node.inputs:
+        if value is not None:
+            yield value
+
+
+def _is_counted(node: ir.Node) -> bool:
+    return node.domain == "" and (
+        node.op_type in _CONVOLUTIONS | _PRODUCTS
+        or node.op_type in _RECURRENT | {"ConvTranspose"}
+    )
+
+
+def _macs(node: ir.Node) -> int:
+    if not _is_counted(node):
+        return 0
+    if node.op_type in _CONVOLUTIONS:
+        weight = _sizes(_input(node, _CONVOLUTIONS[node.op_type]))
+        return math.prod(_sizes(node.outputs[0]) or ()) * math.prod((weight or ())[1:])
+    if node.op_type == "ConvTranspose":
+        weight = _sizes(_input(node, 1))
+        return math.prod(_sizes(_input(node, 0)) or ()) * math.prod((weight or ())[1:])
+    if node.op_type in _PRODUCTS:
+        return _product_macs(node)
+    if node.op_type in _RECURRENT:
+        steps = math.prod((_sizes(_input(node, 0)) or ())[:2])
+        matrices = (_sizes(_input(node, index)) for index in (1, 2))
+        return steps * sum(math.prod(matrix) for matrix in matrices if matrix)
+    return 0
+
+
+def _product_macs(node: ir.Node) -> int:
+    left = _sizes(_input(node, 0)) or [1]
+    inner = left[-1]
+    if node.op_type == "Gemm" and "transA" in node.attributes:
+        inner = left[0] if node.attributes["transA"].as_int() else inner
+    output = _sizes(node.outputs[0])
+    if output is None:
+        right = _sizes(_input(node, 3 if node.op_type == "QLinearMatMul" else 1)) or [1]
+        output = [*left[:-1], right[-1]]
+    return math.prod(output) * inner
+
+
+def _input(node: ir.Node, index: int) -> ir.Value | None:
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def _sizes(value: ir.Value | None) -> list[int] | None:
+    """Return the shape, symbolic dimensions as 1; None if it is not known."""
+    if value is None:
+        return None
+    if value.shape is None:
+        tensor = ir.convenience.get_const_tensor(value)
+        return None if tensor is None else list(tensor.shape.numpy())
+    return [size if isinstance(size, int) else 1 for size in value.shape]
