@@ -1,8 +1,8 @@
 """Multiply-accumulates and weight bytes of a network, and of either side of its decisions.
 
-A multiply-accumulate is one product added to a sum; convolutions, matrix products and recurrent
-layers are counted, everything else is not. A symbolic dimension counts as 1, and so does a Loop
-whose number of rounds is not constant.
+A multiply-accumulate is one product added to a sum; convolutions, matrix products and
+recurrent layers are counted, everything else is not. A symbolic dimension counts as 1, and so
+does a Loop whose number of rounds is not constant.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def sides_from_model(
     """Return what each option of each decision costs in a lowered model.
 
     The cost of an option is the work in the branches that it selects, over all Ifs of the
-    decision: each weight once, other decisions in there on their most expensive side. Where one
-    of several branches holds the decision (clones), the most expensive clone counts.
+    decision: each weight once, other decisions in there on their most expensive side. Where
+    the decision is cloned into several branches, the most expensive clone counts.
 
     Args:
         model: A graph whose Ifs carry ``dyncompile.decision``, ``.then`` and ``.else``.
@@ -124,8 +124,13 @@ def _cost_of(work: _Work) -> Side:
 
 def _described(model: ir.Model) -> ir.Model:
     """Return the model with shapes wherever ONNX can infer those that are needed."""
-    nodes = (node for node in model.graph.all_nodes() if _is_counted(node))
-    if all(node.outputs[0].shape is not None for node in nodes):
+    values = (
+        value
+        for node in model.graph.all_nodes()
+        if _is_counted(node)
+        for value in (*node.inputs, node.outputs[0])
+    )
+    if all(value is None or _sizes(value) is not None for value in values):
         return model
     copy = model.clone()
     ShapeInferencePass(strict_mode=False)(copy)
@@ -154,7 +159,9 @@ def _work(region: _Region, path: Mapping[str, int], within: str | None) -> _Work
         ways = [
             _work(branch, path, inside)
             for options, branch in choice.branches
-            if choice.decision not in path or path[choice.decision] in options
+            if choice.decision is None
+            or choice.decision not in path
+            or path[choice.decision] in options
         ]
         if ways:
             work.add(max(ways, key=_Work.rank), choice.times)
@@ -216,7 +223,7 @@ def _rounds(node: ir.Node) -> int:
 def _weights(
     value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]
 ) -> Mapping[ir.Value, int]:
-    """Return the constants a value is made of alone, with their size; none if it is computed."""
+    """Return the constants that a value is a form of, with their size; none if computed."""
     pending = [value]
     while pending:
         current = pending[-1]

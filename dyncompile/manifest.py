@@ -17,7 +17,7 @@ __all__ = [
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
@@ -27,7 +27,7 @@ from dyncompile.knobs import Knob, knob_from_json
 FORMAT = 1
 METADATA_KEY = "dyncompile"
 
-OperatingPoint = dict[str, "int | float | list[float]"]
+OperatingPoint = Mapping[str, "int | float | Sequence[float]"]
 
 T = TypeVar("T")
 
@@ -163,8 +163,8 @@ def _json_from_decision(decision: Decision) -> dict[str, object]:
     return entry
 
 
-def _finite(value: float | list[float]) -> object:
-    if isinstance(value, (list, tuple)):
+def _finite(value: float | Sequence[float]) -> object:
+    if isinstance(value, Sequence):
         return [_finite(one) for one in value]
     return value if isinstance(value, int) or math.isfinite(value) else str(value)
 
@@ -235,7 +235,7 @@ def _side(entry: object) -> Side:
 
 
 def _operating_point(entry: object) -> OperatingPoint:
-    point: OperatingPoint = {}
+    point: dict[str, int | float | Sequence[float]] = {}
     for name, value in _want(dict, entry, "an operating point").items():
         if isinstance(value, list):
             point[name] = [_number(one, name) for one in value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ActivationsIntoGates",
     "BranchOnDecisions",
     "DefaultKnobs",
     "GatesFromMasks",
@@ -13,6 +14,7 @@ __all__ = [
     "SplitDecisions",
 ]
 
+from dyncompile.passes.activations_into_gates import ActivationsIntoGates
 from dyncompile.passes.branch_on_decisions import BranchOnDecisions
 from dyncompile.passes.default_knobs import DefaultKnobs
 from dyncompile.passes.gates_from_masks import GatesFromMasks

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from dyncompile.passes import (
+    ActivationsIntoGates,
     BranchOnDecisions,
     GatesFromMasks,
     NameUniquely,
@@ -20,6 +21,7 @@ from dyncompile.passes import (
 PASSES: tuple[ir.passes.PassBase, ...] = (
     GatesFromMasks(),
     ResidualsIntoGates(),
+    ActivationsIntoGates(),
     OrientGates(),
     RemoveUnusedNodesPass(),
     SplitDecisions(),
