@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from benchmarks import networks, timing
 from dyncompile import pipeline
 from dyncompile.capture import capture_model
-from dyncompile.export import export
+from dyncompile.exporting import export
 from dyncompile.targets import ort
 
 OPSET = 21

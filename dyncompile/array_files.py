@@ -25,9 +25,9 @@ def read_arrays(file: Path) -> Array | dict[str, Array]:
         InputError: missing, damaged, or with Python objects in it.
     """
     try:
-        found = np.load(file, allow_pickle=False)
-        if isinstance(found, np.lib.npyio.NpzFile):
-            with found:
+        with file.open("rb") as stream:
+            found: Array | np.lib.npyio.NpzFile = np.load(stream, allow_pickle=False)
+            if isinstance(found, np.lib.npyio.NpzFile):
                 return dict(found.items())
     except OSError as error:
         raise InputError(

@@ -125,9 +125,24 @@ def read(path: Path) -> tuple[ir.Model, Manifest | None]:
         model = ir.from_proto(proto)
     except Exception as error:
         raise _not_onnx(path) from error
+    if lost := _lost_value(model):
+        raise ArtifactError(
+            f"the graph reads {lost!r}, which nothing computes.",
+            where=str(path),
+            remedy="Copy or export it again.",
+        )
     model.metadata_props.pop(METADATA_KEY, None)
     _check_external_data(model, manifest, path)
     return model, manifest
+
+
+def _lost_value(model: ir.Model) -> str | None:
+    for node in model.graph.all_nodes():
+        for value in node.inputs:
+            if value is not None and value.producer() is None:
+                if not (value.is_graph_input() or value.is_initializer()):
+                    return value.name
+    return None
 
 
 def _weights(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:

@@ -26,13 +26,15 @@ __all__ = [
     "train",
 ]
 
+import logging
 import math
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -351,17 +353,21 @@ def choose_threshold(
     """
     logits, _ = model.heads(data.images)
     right = torch.stack([out.argmax(1) == data.labels for out in logits]).float()
+    least = right[-1].mean().item() - tolerance
     grid = torch.linspace(0.3, 1.0, 71)
-    leaves = [confidence(out) > grid[:, None] for out in logits[:2]]
+    first, second = (confidence(out) > grid[:, None] for out in logits[:-1])
     candidates = []
-    for first, second in product(range(len(grid)), repeat=2):
-        stage = torch.where(leaves[0][first], 0, torch.where(leaves[1][second], 1, 2))
-        accuracy = right.gather(0, stage[None]).mean().item()
-        if accuracy >= right[2].mean().item() - tolerance:
-            cost = stage.float().mean().item()
-            candidates.append((cost, -accuracy, grid[first].item(), grid[second].item()))
-    _, _, first_exit, second_exit = min(candidates)
-    return round(first_exit, 2), round(second_exit, 2)
+    for leaves, threshold in zip(first, grid.tolist(), strict=True):
+        stage = torch.where(leaves, 0, torch.where(second, 1, 2))
+        accuracies = right.gather(0, stage).mean(1).tolist()
+        costs = stage.float().mean(1).tolist()
+        candidates += [
+            (cost, -accuracy, threshold, other)
+            for cost, accuracy, other in zip(costs, accuracies, grid.tolist(), strict=True)
+            if accuracy >= least
+        ]
+    _, _, *chosen = min(candidates)
+    return round(chosen[0], 2), round(chosen[1], 2)
 
 
 # --- what is measured -----------------------------------------------------------------------
@@ -524,12 +530,27 @@ class _StaticNetworks:
         name = f"{blocks}-{leaves}{'-scores' if scores else ''}".replace(" ", "")
         file = self.folder / f"{name}.onnx"
         network = StaticPath(self.model, path, scores=scores)
-        program = torch.onnx.export(
-            network, (self.image,), dynamo=True, opset_version=self.opset, verbose=False
-        )
+        with _quiet_exporter():
+            program = torch.onnx.export(
+                network, (self.image,), dynamo=True, opset_version=self.opset, verbose=False
+            )
         assert program is not None
         program.save(file)
         return _open(file)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Drop what torch says about operators this network does not use."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _open(file: Path) -> InferenceSession:
@@ -651,8 +672,8 @@ def run(
         artifact = folder / "digits.onnx"
         folder.mkdir(parents=True, exist_ok=True)
         finish = step("Exporting and verifying")
-        samples = [(image[None],) for image in data.validation.images[:_EXPORT_SAMPLES]]
-        dyncompile.export(model, (data.validation.images[:1],), artifact, samples=samples)
+        samples = data.validation.images[:_EXPORT_SAMPLES]
+        dyncompile.export(model, (samples[:1],), artifact, samples={"image": samples.numpy()})
         finish(1.0)
         static = folder / "static"
         measure = step("Comparing with static nets")

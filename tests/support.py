@@ -161,8 +161,15 @@ def runnable_proto(model: ir.Model) -> onnx.ModelProto:
 
 
 def graph_text(model: ir.Model) -> str:
-    """Return the main graph as ONNX text."""
-    return ir.to_onnx_text(ir.Model(model.graph, ir_version=10))
+    """Return the main graph as ONNX text, without node names and the types of inner values."""
+    copy = ir.Model(model.graph.clone(), ir_version=10)
+    for graph in _graphs(copy):
+        for node in graph:
+            node.name = None
+            for value in node.outputs:
+                if graph is not copy.graph or not value.is_graph_output():
+                    value.type, value.shape = None, None
+    return ir.to_onnx_text(copy)
 
 
 @functools.cache

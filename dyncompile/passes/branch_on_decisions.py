@@ -13,6 +13,7 @@ import onnx_ir as ir
 from dyncompile.dialect import Selector
 from dyncompile.passes.build_branches import BranchBuilder, like
 from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.option_tree import Region, plan_branches
 from dyncompile.passes.orient_gates import TURNED
 from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
@@ -53,6 +54,8 @@ class BranchOnDecisions(ir.passes.InPlacePass):
             graph = waiting.pop()
             modified |= _branch_graph(graph, scopes)
             waiting.extend(inner for node in graph for inner in graphs_of(node))
+        if modified:
+            NameUniquely()(model)  # copies have the names of their originals
         return ir.passes.PassResult(model, modified=modified)
 
 

@@ -1,4 +1,4 @@
-"""Give every value and node a name of its own."""
+"""Give every value, node and branch a name of its own."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import onnx_ir as ir
 from dyncompile.passes.scopes import graphs_of
 
 
+_Named = ir.Value | ir.Node | ir.Graph
+
+
 @dataclass(frozen=True)
 class NameUniquely(ir.passes.InPlacePass):
-    """Make the names of values unique over all scopes, and those of nodes too.
+    """Make the names of values unique over all scopes, and those of nodes and graphs too.
 
     Before: ``y = If(a) {y = Relu(x)} else {y = Neg(x)}``
     After: ``y = If(a) {y.1 = Relu(x)} else {y.2 = Neg(x)}``
 
-    ONNX allows sibling branches to repeat names; TensorRT does not want it, and the manifest
-    refers to values by name. Inputs and outputs of the model keep theirs.
+    A branch must not reuse a name of the scope around it. Sibling branches may by the standard,
+    but TensorRT does not want it, and the manifest refers to values by name. Inputs and outputs of the model keep theirs.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rename in the order of execution, so that the same graph gets the same names."""
-        values, nodes = _Names(), _Names()
+        values, nodes, graphs = _Names(), _Names(), _Names()
         fixed = [*model.graph.inputs, *model.graph.outputs]
         kept = {id(value) for value in fixed}
         for value in fixed:
@@ -37,6 +40,8 @@ class NameUniquely(ir.passes.InPlacePass):
             kept.add(id(item))
             if isinstance(item, ir.Node):
                 name = nodes.take(item.name or item.op_type)
+            elif isinstance(item, ir.Graph):
+                name = graphs.take(item.name or "branch")
             else:
                 name = values.take(item.name or "value")
             if item.name != name:
@@ -61,7 +66,8 @@ class _Names:
         return free
 
 
-def _items(graph: ir.Graph) -> Iterator[ir.Value | ir.Node]:
+def _items(graph: ir.Graph) -> Iterator[_Named]:
+    yield graph
     yield from graph.inputs
     yield from graph.initializers.values()
     for node in graph:
@@ -71,7 +77,7 @@ def _items(graph: ir.Graph) -> Iterator[ir.Value | ir.Node]:
             yield from _items(inner)
 
 
-def _rename(item: ir.Value | ir.Node, name: str) -> None:
+def _rename(item: _Named, name: str) -> None:
     if isinstance(item, ir.Value) and item.is_initializer():
         graph = item.graph
         assert isinstance(graph, ir.Graph)

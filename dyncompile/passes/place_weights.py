@@ -103,17 +103,18 @@ def _register(graph: ir.Graph, like: ir.Value, constant: ir.TensorProtocol) -> i
 def _wrap(graph: ir.Graph, value: ir.Value) -> ir.Value:
     constant = value.const_value
     assert constant is not None
-    dims = ir.tensor(np.asarray(constant.shape.numpy(), np.int64))
+    dims = np.asarray(constant.shape.numpy(), np.int64)
     shape = ir.Value(
         name=f"{value.name}.shape.in.{graph.name}",
         type=ir.TensorType(ir.DataType.INT64),
         shape=ir.Shape([len(dims)]),
-        const_value=dims,
+        const_value=ir.tensor(dims),
     )
     graph.register_initializer(shape)
     view = ir.Node("", "Reshape", [value, shape])
     output = view.outputs[0]
-    output.name, output.type, output.shape = f"{value.name}.view", value.type, value.shape
+    output.name = f"{value.name}.in.{graph.name}"
+    output.type, output.shape = value.type, value.shape
     if len(graph):
         graph.insert_before(graph[0], view)
     else:

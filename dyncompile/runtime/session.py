@@ -8,7 +8,7 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ class Net:
         self._feed = self._arguments.feed
         self._run = session.run
         self._output_names = list(self.outputs)
-        self._backend = backend
+        self._backend = backend.running(self.providers)
         self._stamp = stamp
         self._lock = threading.Lock()
         self._tracing: tuple[Any, list[str]] | None = None
@@ -208,6 +208,11 @@ class _Backend:
     threads: int | None
     fallback: bool
 
+    def running(self, names: Sequence[str]) -> _Backend:
+        """Ask only for the providers that turned out to run."""
+        running = tuple(p for p in self.providers if _provider_name(p) in names)
+        return replace(self, providers=running)
+
     def open(self, content: Path | bytes) -> Any:  # noqa: ANN401
         """Return a session on the file, or on a changed copy of it in memory."""
         available = self.onnxruntime.get_available_providers()
@@ -259,14 +264,14 @@ class _Backend:
         warnings.warn(
             f"{self.path}: {missing} cannot be used here{reason}; going on without.",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
 
 
 def _reporting(path: Path) -> tuple[bytes, list[str]]:
     """Return a copy of the model that reports its decisions, and the names of the reports."""
-    from dyncompile import artifact  # noqa: PLC0415 - a plain call needs ONNX Runtime only
-    from dyncompile.passes.report_decisions import report_decisions  # noqa: PLC0415
+    from dyncompile import artifact
+    from dyncompile.passes.report_decisions import report_decisions
 
     model, manifest = artifact.read(path)
     assert manifest, "the file was loaded with a manifest and has not changed"
@@ -276,7 +281,7 @@ def _reporting(path: Path) -> tuple[bytes, list[str]]:
 
 def _import_onnxruntime() -> Any:  # noqa: ANN401
     try:
-        import onnxruntime  # noqa: PLC0415
+        import onnxruntime
     except ImportError as error:
         raise TargetError(
             "ONNX Runtime is not installed.",

@@ -11,7 +11,6 @@ from dyncompile.passes import (
     ActivationsIntoGates,
     BranchOnDecisions,
     GatesFromMasks,
-    NameUniquely,
     OrientGates,
     PlaceWeights,
     ResidualsIntoGates,
@@ -28,5 +27,4 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     BranchOnDecisions(),
     RemoveUnusedNodesPass(),
     PlaceWeights(),
-    NameUniquely(),
 )

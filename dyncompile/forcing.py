@@ -1,0 +1,128 @@
+"""Feed decisions to a copy of an artifact, as ``markers.follow`` forces them in the model."""
+
+from __future__ import annotations
+
+__all__ = ["force_decisions"]
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import onnx_ir as ir
+
+from dyncompile.dialect import Selector
+from dyncompile.errors import GraphError
+from dyncompile.manifest import Decision
+from dyncompile.passes.branch_on_decisions import DECISION
+from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
+from dyncompile.passes.expose_decisions import expose_decisions
+
+# What stands between a decision and the condition of an If: the tests of a switch.
+_TESTS = {"Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
+
+
+def force_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str, list[str]]:
+    """Make decisions inputs of the main graph, for what they decide and nothing else.
+
+    ``markers.follow`` replaces a decision inside of the marker; a model that also computes
+    with it (a count of the blocks that ran) still sees what it decided itself. So does this:
+    only the conditions of Ifs, and markers, read the input. That an If tests the decision
+    rightly is part of what a forced path shows.
+
+    Before: ``take = Greater(score, bound); n = Cast(take); y = If(take)``
+    After: ``take = Greater(score, bound); n = Cast(take); y = If(skip.decision)``
+
+    Args:
+        model: A lowered or marked graph, changed in place.
+        decisions: Those to force, as in its manifest.
+
+    Returns:
+        For each decision that an If or a marker tests, the inputs that hold it.
+
+    Raises:
+        GraphError: an If does not test the decision it says it was made from.
+    """
+    splitter = _Splitter(values_by_name(model), {d.name: d for d in decisions})
+    for node in list(model.graph.all_nodes()):
+        splitter.split(node)
+    return expose_decisions(model, splitter.controls())
+
+
+class _Splitter:
+    """Gives the tests of a decision a value of their own."""
+
+    def __init__(self, values: dict[str, ir.Value], decisions: Mapping[str, Decision]) -> None:
+        self._values = values
+        self._decisions = decisions
+        self._holders = {
+            require_value(values, value, name): name
+            for name, decision in decisions.items()
+            for value in decision.values
+        }
+        self._split: dict[ir.Value, ir.Value] = {}
+
+    def controls(self) -> list[Decision]:
+        """Return the decisions with the values that their tests now read."""
+        names: dict[str, list[str]] = {}
+        for value, control in self._split.items():
+            names.setdefault(self._holders[value], []).append(control.name or "")
+        return [
+            dataclasses.replace(decision, values=tuple(names[name]))
+            for name, decision in self._decisions.items()
+            if name in names
+        ]
+
+    def split(self, node: ir.Node) -> None:
+        """Let the node read the decision from a value that nothing but tests reads."""
+        selector = Selector.from_node(node)
+        if selector is not None:
+            if selector.decision in self._holders:
+                node.replace_input_with(0, self._control(selector.decision))
+            return
+        name = node.metadata_props.get(DECISION)
+        if node.op_type != "If" or name not in self._decisions:
+            return
+        condition = node.inputs[0]
+        assert condition is not None, "an If has a condition"
+        test = self._copied(condition, name, node)
+        if test is condition:
+            raise GraphError(
+                f"this If does not test its decision {name!r}.",
+                where=f"node {node.name!r}",
+                remedy="Use the manifest that was made for this graph.",
+            )
+        node.replace_input_with(0, test)
+
+    def _copied(self, value: ir.Value, name: str, before: ir.Node) -> ir.Value:
+        """Return the value computed from the decision's own one; itself if it is not."""
+        if self._holders.get(value) == name:
+            return self._control(value)
+        node = value.producer()
+        if node is None or node.domain or node.op_type not in _TESTS:
+            return value
+        inputs = [None if v is None else self._copied(v, name, before) for v in node.inputs]
+        if inputs == list(node.inputs):
+            return value
+        copy = ir.Node("", node.op_type, inputs, list(node.attributes.values()))
+        assert isinstance(before.graph, ir.Graph)
+        before.graph.insert_before(before, copy)
+        return self._named(copy.outputs[0], value)
+
+    def _control(self, value: ir.Value) -> ir.Value:
+        if value not in self._split:
+            identity = ir.Node("", "Identity", [value])
+            self._split[value] = self._named(identity.outputs[0], value)
+            producer, graph = value.producer(), value.graph
+            assert isinstance(graph, ir.Graph), "named values of a graph know their graph"
+            if producer is not None:
+                graph.insert_after(producer, identity)
+            elif len(graph):
+                graph.insert_before(graph[0], identity)
+            else:
+                graph.append(identity)
+        return self._split[value]
+
+    def _named(self, new: ir.Value, like: ir.Value) -> ir.Value:
+        new.name = unused_name(f"{like.name}.test", self._values)
+        new.type, new.shape = like.type, like.shape
+        self._values[new.name] = new
+        return new

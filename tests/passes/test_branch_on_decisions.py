@@ -1,0 +1,190 @@
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from dyncompile.errors import GraphError
+from dyncompile.passes import BranchOnDecisions
+from dyncompile.passes.scopes import graphs_of
+from tests.support import (
+    assert_rewrites,
+    assert_same_numbers,
+    assert_untouched,
+    every_feeds,
+    parse,
+    random_feeds,
+)
+
+
+def test_one_sided_work_goes_into_its_branch() -> None:
+    assert_rewrites(
+        BranchOnDecisions(),
+        before="""main (bool[1] take, float[1,4] x) => (float[1,4] y) {
+            s = Neg (x)
+            f = Exp (s)
+            y = dyncompile.Gate <name = "d"> (take, f, s)
+        }""",
+        after="""main (bool[1] take, float[1,4] x) => (float[1,4] y) {
+            s = Neg (x)
+            y = If (take) <
+                then_branch = "d.then" () => (float[1,4] f) { f = Exp (s) },
+                else_branch = "d.else" () => (float[1,4] "y.1") { "y.1" = Identity (s) }>
+        }""",
+    )
+
+
+def test_a_run_of_blocks_under_one_decision_is_one_if() -> None:
+    assert_rewrites(
+        BranchOnDecisions(),
+        before="""main (bool[1] take, float[1,4] x) => (float[1,4] y) {
+            f = Exp (x)
+            a = dyncompile.Gate <name = "d"> (take, f, x)
+            r = Relu (a)
+            g = Sin (r)
+            y = dyncompile.Gate <name = "d"> (take, g, r)
+        }""",
+        after="""main (bool[1] take, float[1,4] x) => (float[1,4] y) {
+            y = If (take) <
+                then_branch = "d.then" () => (float[1,4] g)
+                    { f = Exp (x) r = Relu (f) g = Sin (r) },
+                else_branch = "d.else" () => (float[1,4] "r.1") { "r.1" = Relu (x) }>
+        }""",
+    )
+
+
+def test_work_shared_across_heavy_nodes_is_handed_on() -> None:
+    model = parse("""main (bool[1] take, float[1,4] x, float[4,4] w) => (float[1,4] y)
+        <float[1,4] h> {
+            h = Exp (x)
+            f = Neg (h)
+            a = dyncompile.Gate <name = "d"> (take, f, x)
+            between = MatMul (a, w)
+            g = Add (between, h)
+            y = dyncompile.Gate <name = "d"> (take, g, between)
+        }""")
+    before = parse(ir.to_onnx_text(model).split(">", 1)[1].split("<\n", 1)[0])
+    BranchOnDecisions()(model)
+    ifs = [node for node in model.graph if node.op_type == "If"]
+    assert [node.op_type for node in model.graph] == ["If", "MatMul", "If"]
+    assert [len(node.outputs) for node in ifs] == [2, 1]
+    assert_same_numbers(before, model, every_feeds(before))
+
+
+def test_nested_prefixes_become_a_ladder() -> None:
+    graph = """main (int64 level, float[1,4] x) => (float[1,4] y) {
+        a = Exp (x) b = Neg (a) c = Sin (b) d = Abs (c)
+        p = Relu (a) q = Relu (b) r = Relu (c) s = Relu (d)
+        y = dyncompile.Switch4 <name = "level"> (level, p, q, r, s)
+    }"""
+    model = _lowered(graph)
+    assert _shape(model.graph) == [
+        "Exp", ["Relu"], ["Neg", ["Relu"], ["Sin", ["Relu"], ["Abs", "Relu"]]]
+    ]  # fmt: skip
+
+
+def test_disjoint_options_become_a_balanced_tree() -> None:
+    graph = """main (int64 level, float[1,4] x) => (float[1,4] y) {
+        a = Exp (x) b = Neg (x) c = Sin (x) d = Abs (x)
+        y = dyncompile.Switch4 <name = "level"> (level, a, b, c, d)
+    }"""
+    assert _shape(_lowered(graph).graph) == [[["Exp"], ["Neg"]], [["Sin"], ["Abs"]]]
+
+
+def test_options_that_share_work_stay_together_wherever_they_stand() -> None:
+    graph = """main (int64 level, float[1,4] x) => (float[1,4] y) {
+        a = Exp (x) b = Neg (x) c = Sin (a) d = Sin (b) e = Cos (a) f = Cos (b)
+        y = dyncompile.Switch4 <name = "level"> (level, c, d, e, f)
+    }"""
+    assert _shape(_lowered(graph).graph) == [
+        ["Exp", ["Sin"], ["Cos"]], ["Neg", ["Sin"], ["Cos"]]
+    ]  # fmt: skip
+
+
+def test_a_nested_decision_nests() -> None:
+    graph = """main (bool[1] outer, bool[1] inner, float[1,4] x) => (float[1,4] y) {
+        a = Exp (x)
+        b = Sin (a)
+        c = dyncompile.Gate <name = "inner"> (inner, b, a)
+        y = dyncompile.Gate <name = "outer"> (outer, c, x)
+    }"""
+    assert _shape(_lowered(graph).graph) == [["Exp", ["Sin"], ["Identity"]], ["Identity"]]
+
+
+def test_decisions_that_wait_for_each_other_do_not_form_a_cycle() -> None:
+    """d's first gate feeds e's first, e's second feeds d's second: they cannot both be one If."""
+    _lowered("""main (bool[1] d, bool[1] e, float[1,4] x) => (float[1,4] y, float[1,4] z) {
+        f = Exp (x)
+        d1 = dyncompile.Gate <name = "d"> (d, f, x)
+        g = Sin (d1)
+        e1 = dyncompile.Gate <name = "e"> (e, g, x)
+        h = Cos (x)
+        e2 = dyncompile.Gate <name = "e"> (e, h, x)
+        k = Neg (e2)
+        y = dyncompile.Gate <name = "d"> (d, k, x)
+        z = Relu (e1)
+    }""")
+
+
+def test_subgraphs_of_the_network_are_kept_and_branched_in() -> None:
+    _lowered("""main (bool c, bool[1] d, float[1,4] x) => (float[1,4] y) {
+        h = Exp (x)
+        own = If (c) <
+            then_branch = yes () => (float[1,4] a)
+                { s = Sin (h) a = dyncompile.Gate <name = "d"> (d, s, h) },
+            else_branch = no () => (float[1,4] b) { b = Neg (h) }>
+        f = Add (own, h)
+        y = dyncompile.Gate <name = "e"> (d, f, x)
+    }""")
+
+
+@pytest.mark.parametrize("rank", ["", "[1]"], ids=["scalar", "one element"])
+def test_an_index_out_of_range_means_the_nearest_option(rank: str) -> None:
+    graph = f"""main (int64{rank} level, float[1,4] x) => (float[1,4] y) {{
+        a = Exp (x) b = Neg (x) c = Sin (a) d = Sin (b) e = Cos (a)
+        y = dyncompile.Switch3 <name = "level"> (level, c, d, e)
+    }}"""
+    before, model = parse(graph), parse(graph)
+    BranchOnDecisions()(model)
+    feeds = [random_feeds(before, level=level) for level in (-5, 0, 1, 2, 3, 99)]
+    assert_same_numbers(before, model, feeds)
+
+
+def test_leaves_a_graph_without_markers_alone() -> None:
+    assert_untouched(BranchOnDecisions(), "main (float[4] x) => (float[4] y) { y = Relu (x) }")
+
+
+def test_says_what_to_do_where_a_type_is_missing() -> None:
+    model = parse("""main (bool[1] take, float[1,4] x, float[4,4] w) => (float[1,4] y) {
+        h = Exp (x)
+        f = Neg (h)
+        a = dyncompile.Gate <name = "d"> (take, f, x)
+        between = MatMul (a, w)
+        g = Add (between, h)
+        y = dyncompile.Gate <name = "d"> (take, g, between)
+    }""")
+    with pytest.raises(GraphError, match=r"value 'h'.*shape inference"):
+        BranchOnDecisions()(model)
+
+
+Shape = list["str | Shape"]
+
+
+def _lowered(graph: str) -> ir.Model:
+    """Lower a graph, check its numbers for every decision, and return it."""
+    before, model = parse(graph), parse(graph)
+    assert BranchOnDecisions()(model).modified
+    assert not BranchOnDecisions()(model).modified
+    levels = [{"level": np.asarray(level)} for level in range(4)]
+    feeds = [feed | level for feed in every_feeds(before) for level in levels]
+    assert_same_numbers(before, model, feeds)
+    return model
+
+
+def _shape(graph: ir.Graph) -> Shape:
+    """The operators of a graph in order; one nested list per branch; tests left out."""
+    ignored = {"Constant", "Less", "Gather", "Clip", "If"}
+    found: Shape = []
+    for node in graph:
+        if node.op_type not in ignored:
+            found.append(node.op_type)
+        found.extend(_shape(inner) for inner in graphs_of(node))
+    return found

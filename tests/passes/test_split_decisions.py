@@ -1,0 +1,56 @@
+import pytest
+
+from dyncompile.passes import SplitDecisions
+from tests.support import assert_rewrites, assert_untouched
+
+HEAD = "main (bool[4] take, float[1,4] x) => (float[1,4] y, float[1,4] z)"
+INDICES = "int64 first = {0}, int64 last = {-1}"
+
+
+def test_decisions_of_one_vector_are_split_once() -> None:
+    assert_rewrites(
+        SplitDecisions(),
+        before=f"""{HEAD} <{INDICES}> {{
+            f = Relu (x)
+            a = Gather (take, first)
+            y = dyncompile.Gate <name = "a"> (a, f, x)
+            b = Gather (take, last)
+            z = dyncompile.Gate <name = "b"> (b, f, x)
+        }}""",
+        after=f"""{HEAD}
+            <{INDICES}, int64[3] "take.lengths" = {{1, 2, 1}},
+             bool[1] "take.0", bool[2] "take.1", bool[1] "take.2"> {{
+            f = Relu (x)
+            "take.0", "take.1", "take.2" = Split <axis = 0> (take, "take.lengths")
+            y = dyncompile.Gate <name = "a"> ("take.0", f, x)
+            z = dyncompile.Gate <name = "b"> ("take.2", f, x)
+        }}""",
+    )
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        pytest.param(
+            f"""{HEAD} <{INDICES}> {{
+                f = Relu (x)
+                a = Gather (take, first)
+                y = dyncompile.Gate <name = "a"> (a, f, x)
+                z = Neg (x)
+            }}""",
+            id="one decision",
+        ),
+        pytest.param(
+            """main (float[4] s, float[1,4] x) => (float[1,4] y, float[1,4] z)
+            <int64 first = {0}, int64 last = {-1}> {
+                a = Gather (s, first)
+                y = Mul (a, x)
+                b = Gather (s, last)
+                z = Mul (b, x)
+            }""",
+            id="numbers, not decisions",
+        ),
+    ],
+)
+def test_leaves_alone(graph: str) -> None:
+    assert_untouched(SplitDecisions(), graph)
