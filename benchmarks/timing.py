@@ -7,7 +7,6 @@ __all__ = ["Run", "Timing", "compare", "describe_machine", "open_session"]
 import gc
 import os
 import platform
-import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,16 +56,10 @@ class Timing:
     spread_us: float
 
 
-@dataclass(frozen=True)
-class _Turn:
-    nanoseconds: list[int]
-    is_interrupted: bool
-
-
-def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
-    """Open a file on the CPU with every optimisation on."""
+def open_session(path: Path) -> ort.InferenceSession:
+    """Open a file on the CPU, with one thread and every optimisation on."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -75,9 +68,11 @@ def open_session(path: Path, threads: int = 1) -> ort.InferenceSession:
 def compare(runs: Mapping[str, Run], seconds: float) -> dict[str, Timing]:
     """Time several sessions in turns.
 
-    A turn is one call, or as many as fit in a millisecond; the order rotates. Turns that the
-    operating system interrupted are left out if enough others remain. The first outputs of
-    all runs have to agree before anything is timed.
+    A turn is one call, or as many as fit in a millisecond; the order rotates. The first
+    outputs of all runs have to agree before anything is timed.
+
+    What counts is the time of the calling thread, which does all the work of a session with
+    one thread: the latency on an idle machine, and the same on one that others share.
 
     Args:
         runs: Label to run; the first one is the reference.
@@ -89,18 +84,18 @@ def compare(runs: Mapping[str, Run], seconds: float) -> dict[str, Timing]:
             found, reference, rtol=TOLERANCE, atol=TOLERANCE, err_msg=label
         )
     calls = {label: _calls_per_turn(run) for label, run in runs.items()}
-    taken: dict[str, list[_Turn]] = {label: [] for label in runs}
+    taken: dict[str, list[int]] = {label: [] for label in runs}
     order = list(runs)
     deadline = time.perf_counter() + seconds * len(runs)
     gc.disable()
     try:
         while time.perf_counter() < deadline or len(taken[order[0]]) < LEAST_TURNS:
             for label in order:
-                taken[label].append(_turn(runs[label], calls[label]))
+                taken[label] += _turn(runs[label], calls[label])
             order.append(order.pop(0))
     finally:
         gc.enable()
-    return {label: _timing(turns) for label, turns in taken.items()}
+    return {label: _timing(values) for label, values in taken.items()}
 
 
 def describe_machine() -> str:
@@ -122,28 +117,19 @@ def describe_machine() -> str:
 def _calls_per_turn(run: Run) -> int:
     for _ in range(WARM_UP_CALLS):
         run.scores()
-    fastest = min(_turn(run, WARM_UP_CALLS).nanoseconds)
+    fastest = min(_turn(run, WARM_UP_CALLS))
     return max(1, int(TURN_SECONDS * 1e9 / fastest))
 
 
-def _turn(run: Run, calls: int) -> _Turn:
+def _turn(run: Run, calls: int) -> list[int]:
     call, feeds, taken = run.session.run, run.feeds, []
-    interruptions = _interruptions()
     for _ in range(calls):
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         call(None, feeds)
-        taken.append(time.perf_counter_ns() - start)
-    return _Turn(taken, _interruptions() != interruptions)
+        taken.append(time.thread_time_ns() - start)
+    return taken
 
 
-def _interruptions() -> int:
-    """Count how often another process took the core of this thread."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
-
-
-def _timing(turns: list[_Turn]) -> Timing:
-    quiet = [turn for turn in turns if not turn.is_interrupted]
-    kept = quiet if len(quiet) >= LEAST_TURNS else turns
-    nanoseconds = [one for turn in kept for one in turn.nanoseconds]
+def _timing(nanoseconds: list[int]) -> Timing:
     low, median, high = np.percentile(np.asarray(nanoseconds) / 1e3, [25, 50, 75])
     return Timing(float(median), float(high - low))

@@ -66,19 +66,20 @@ def write(
     Raises:
         ArtifactError: the file cannot be written, or is too large for one file.
     """
-    copy = model.clone()
-    weights = list(_weights(copy))
+    tensors = [tensor for _, tensor in _weights(model)]
     if external_data is None:
-        external_data = sum(tensor.nbytes for _, tensor in weights) > _EXTERNAL_FROM_BYTES
+        external_data = sum(tensor.nbytes for tensor in tensors) > _EXTERNAL_FROM_BYTES
     if not external_data:
-        ir.external_data.load_to_model(copy)
-        content = _content(copy, dataclasses.replace(manifest, external_data=None), path)
+        if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors):
+            model = ir.external_data.load_to_model(model.clone())
+        content = _content(model, dataclasses.replace(manifest, external_data=None), path)
         with replacing(path) as file:
             file.write(content)
         return
+    copy = model.clone()
     data_path = path.with_name(f"{path.name}.data")
     with replacing(path) as file, replacing(data_path) as data:
-        external = _write_weights(weights, data, data_path.name)
+        external = _write_weights(_weights(copy), data, data_path.name)
         file.write(_content(copy, dataclasses.replace(manifest, external_data=external), path))
         file.flush()  # both are on the disk before the first takes its name
 
@@ -139,9 +140,10 @@ def read(path: Path) -> tuple[ir.Model, Manifest | None]:
 def _lost_value(model: ir.Model) -> str | None:
     for node in model.graph.all_nodes():
         for value in node.inputs:
-            if value is not None and value.producer() is None:
-                if not (value.is_graph_input() or value.is_initializer()):
-                    return value.name
+            if value is None or value.producer() is not None:
+                continue
+            if not (value.is_graph_input() or value.is_initializer()):
+                return value.name
     return None
 
 

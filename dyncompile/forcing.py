@@ -78,7 +78,7 @@ class _Splitter:
             if selector.decision in self._holders:
                 node.replace_input_with(0, self._control(selector.decision))
             return
-        name = node.metadata_props.get(DECISION)
+        name = node.metadata_props.get(DECISION, "")
         if node.op_type != "If" or name not in self._decisions:
             return
         condition = node.inputs[0]

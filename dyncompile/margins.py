@@ -39,8 +39,8 @@ class Scores:
     def margin(self, fetched: Mapping[str, Array]) -> float:
         """Return the smallest relative change of a score that could change the decision.
 
-        The distance of two numbers a and b that are compared is ``|a - b| / max(1, |a|, |b|)``;
-        for an ArgMax it is that of the two largest. Where comparisons are combined by And, Or
+        Two numbers that are compared are ``|a - b| / max(1, |a|, |b|)`` apart; for an ArgMax
+        these are the two largest. Where comparisons are combined by And, Or
         and Not, what counts is the change that turns the result. Infinite where the decision
         is no comparison of numbers, or compares with an infinity or NaN.
 
@@ -101,7 +101,7 @@ def _steps_to(values: Iterable[ir.Value]) -> tuple[ir.Node, ...]:
     return tuple(found)
 
 
-# --- from branches to the main graph ----------------------------------------------------------
+# --- from branches to the main graph ---------------------------------------------------------
 
 
 class _Lift:
@@ -122,7 +122,7 @@ class _Lift:
             return False
         graph = value.graph
         while graph in self._owners:
-            graph = self._owners[graph].graph  # type: ignore[index]
+            graph = self._owners[graph].graph
         return graph is self._main
 
     def fetch(self, value: ir.Value) -> tuple[str, str]:
@@ -159,13 +159,14 @@ class _Lift:
         return self._typed(node.outputs[0], dtype)
 
     def _typed(self, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
+        assert dtype is not None, "only typed values are fetched"
         value.name = unused_name("fetched", self._names)
         self._names[value.name] = value
         value.dtype, value.shape = dtype, ir.Shape([None])
         return value
 
 
-# --- how far each step is from jumping ---------------------------------------------------------
+# --- how far each step is from jumping ------------------------------------------------------
 # The slack of an element is the relative change that makes it jump; infinite if nothing does.
 
 
@@ -202,7 +203,8 @@ class _Step:
 def _distance(a: Array, b: Array | float) -> Slack:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     scale = np.maximum(1.0, np.maximum(np.abs(a), np.abs(b)))
-    return np.nan_to_num(np.abs(a - b) / scale, nan=np.inf, posinf=np.inf)
+    relative: Slack = np.abs(a - b) / scale
+    return np.where(np.isnan(relative), np.inf, relative)
 
 
 def _elementwise(step: _Step) -> list[Slack]:
@@ -238,7 +240,7 @@ def _selected(step: _Step) -> list[Slack]:
 def _rounded(step: _Step) -> list[Slack]:
     """A number that becomes a whole one jumps at whole numbers, or halfway between (Round)."""
     (x,), (own,), (y,) = step.inputs, step.slack, step.outputs
-    if x.dtype.kind != "f" or y.dtype.kind == "f" and step.node.op_type == "Cast":
+    if x.dtype.kind != "f" or (y.dtype.kind == "f" and step.node.op_type == "Cast"):
         return [own]
     if y.dtype.kind == "b":
         return [np.minimum(own, _distance(x, 0.0))]

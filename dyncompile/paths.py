@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["DecisionTree", "Path", "Paths", "count_paths", "paths"]
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -81,13 +81,17 @@ class DecisionTree:
     choices: tuple[_Choice, ...]
 
     @classmethod
-    def from_model(cls, model: ir.Model) -> DecisionTree:
+    def from_model(cls, model: ir.Model, free: Collection[str] = ()) -> DecisionTree:
         """Read the Ifs of a lowered graph.
+
+        Args:
+            model: A lowered graph.
+            free: Decisions that nobody can choose, and that count as no choice therefore.
 
         Raises:
             GraphError: an If names its decision, but not the options it splits.
         """
-        return cls(tuple(_choices(model.graph)))
+        return cls(tuple(_choices(model.graph, free)))
 
     def path(self, options: Mapping[str, int]) -> Path:
         """Return the path along the given options; a decision not given takes its first."""
@@ -201,17 +205,19 @@ def _ahead(choices: tuple[_Choice, ...], rest: _Todo) -> _Todo:
     return rest
 
 
-def _choices(graph: ir.Graph) -> Iterator[_Choice]:
+def _choices(graph: ir.Graph, free: Collection[str]) -> Iterator[_Choice]:
     for node in graph:
         name = node.metadata_props.get(DECISION)
-        if name is None or node.op_type != "If":
+        if name is None or name in free or node.op_type != "If":
             for inner in graphs_of(node):
-                yield from _choices(inner)
+                yield from _choices(inner, free)
             continue
-        yield _Choice(name, tuple(_branch(node, side) for side in ("then", "else")))
+        yield _Choice(name, tuple(_branch(node, side, free) for side in ("then", "else")))
 
 
-def _branch(node: ir.Node, side: str) -> tuple[frozenset[int], tuple[_Choice, ...]]:
+def _branch(
+    node: ir.Node, side: str, free: Collection[str]
+) -> tuple[frozenset[int], tuple[_Choice, ...]]:
     try:
         options = frozenset(map(int, node.metadata_props[f"dyncompile.{side}"].split(",")))
     except (KeyError, ValueError) as error:
@@ -220,4 +226,4 @@ def _branch(node: ir.Node, side: str) -> tuple[frozenset[int], tuple[_Choice, ..
             where=f"node {node.name!r}",
             remedy="Export the network again.",
         ) from error
-    return options, tuple(_choices(node.attributes[f"{side}_branch"].as_graph()))
+    return options, tuple(_choices(node.attributes[f"{side}_branch"].as_graph(), free))

@@ -40,7 +40,7 @@ def gated(tmp_path: Path) -> Path:
     return tmp_path / "gated.onnx"
 
 
-# --- inspect -----------------------------------------------------------------------------------
+# --- inspect ---------------------------------------------------------------------------------
 
 
 def test_inspect_shows_knobs_and_the_tree_of_decisions(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_inspect_refuses_what_is_no_artifact(tmp_path: Path) -> None:
     assert "cannot be read" in refused("inspect", tmp_path / "missing.onnx")
 
 
-# --- run ---------------------------------------------------------------------------------------
+# --- run -------------------------------------------------------------------------------------
 
 
 def test_run_writes_the_output_and_prints_the_path(gated: Path, tmp_path: Path) -> None:

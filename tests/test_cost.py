@@ -83,9 +83,7 @@ def weighted(graph: str, **weights: tuple[int, ...]) -> ir.Model:
         ),
         pytest.param(
             "main (float[7,1,8] x, WEIGHTS) => (float[7,2,1,16] y)"
-            " { y, h = GRU <hidden_size = 16, direction = 'bidirectional'> (x, w, r) }".replace(
-                "'", '"'
-            ),
+            ' { y, h = GRU <hidden_size = 16, direction = "bidirectional"> (x, w, r) }',
             {"w": (2, 48, 8), "r": (2, 48, 16)},
             7 * 2 * 48 * (8 + 16),
             id="GRU",

@@ -87,8 +87,8 @@ class BranchBuilder:
             "If",
             [condition.outputs[0] if isinstance(condition, ir.Node) else condition],
             [
-                ir.AttrGraph("then_branch", self._graph(then, values, f"{name}.then")),
-                ir.AttrGraph("else_branch", self._graph(else_, values, f"{name}.else")),
+                ir.AttrGraph("then_branch", self._graph(then, values, f"{name}_then")),
+                ir.AttrGraph("else_branch", self._graph(else_, values, f"{name}_else")),
             ],
             outputs=[like(value) for value in wanted],
             name=f"{name}.if",

@@ -26,8 +26,8 @@ def test_one_sided_work_goes_into_its_branch() -> None:
         after="""main (bool[1] take, float[1,4] x) => (float[1,4] y) {
             s = Neg (x)
             y = If (take) <
-                then_branch: graph = "d.then" () => (float[1,4] f) { f = Exp (s) },
-                else_branch: graph = "d.else" () => (float[1,4] "y.1") { "y.1" = Identity (s) }>
+                then_branch = d_then () => (float[1,4] f) { f = Exp (s) },
+                else_branch = d_else () => (float[1,4] "y.1") { "y.1" = Identity (s) }>
         }""",
     )
 
@@ -44,9 +44,9 @@ def test_a_run_of_blocks_under_one_decision_is_one_if() -> None:
         }""",
         after="""main (bool[1] take, float[1,4] x) => (float[1,4] y) {
             y = If (take) <
-                then_branch: graph = "d.then" () => (float[1,4] g)
+                then_branch = d_then () => (float[1,4] g)
                     { f = Exp (x) r = Relu (f) g = Sin (r) },
-                else_branch: graph = "d.else" () => (float[1,4] "r.1") { "r.1" = Relu (x) }>
+                else_branch = d_else () => (float[1,4] "r.1") { "r.1" = Relu (x) }>
         }""",
     )
 

@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_refused(
 @pytest.mark.parametrize("level", [3, -1, 0.5, True, "1", [0, 1], 10**30])
 def test_what_is_no_level_is_refused(tmp_path: Path, level: object) -> None:
     artifact.write(switched(), SWITCH_MANIFEST, tmp_path / "net.onnx")
-    with pytest.raises(KnobError, match="knob 'level': .* is not a level"):
+    with pytest.raises(KnobError, match=r"knob 'level': .* is not a level"):
         load(tmp_path / "net.onnx")(ONES, level=level)
 
 
@@ -178,7 +178,7 @@ def test_an_error_of_the_runtime_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-# --- the path taken ----------------------------------------------------------------------------
+# --- the path taken --------------------------------------------------------------------------
 
 
 def test_trace_reports_the_path_and_the_same_outputs(gated: Path) -> None:
@@ -277,7 +277,7 @@ def test_many_threads_share_a_network(gated: Path) -> None:
     assert not wrong
 
 
-# --- loading -----------------------------------------------------------------------------------
+# --- loading ---------------------------------------------------------------------------------
 
 
 def test_knobs_with_default_initializers(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_knobs_with_default_initializers(tmp_path: Path) -> None:
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     onnx.save(ir.to_proto(nested()), tmp_path / "net.onnx")
     with pytest.raises(
-        ArtifactError, match="not a dyncompile artifact.*use onnxruntime direct"
+        ArtifactError, match=r"not a dyncompile artifact.*use onnxruntime direct"
     ):
         load(tmp_path / "net.onnx")
 
@@ -345,7 +345,7 @@ def test_knobs_that_the_graph_lacks(
 
 
 def test_a_provider_that_is_not_there(gated: Path) -> None:
-    with pytest.raises(TargetError, match="NoSuchProvider cannot be used.*CPUExecutionProv"):
+    with pytest.raises(TargetError, match=r"NoSuchProvider cannot be used.*CPUExecutionProv"):
         load(gated, providers=["NoSuchProvider", "CPUExecutionProvider"])
     wanted = [("NoSuchProvider", {"device_id": 0})]
     with pytest.warns(RuntimeWarning, match="NoSuchProvider cannot be used") as caught:
@@ -368,7 +368,7 @@ def test_a_provider_that_cannot_start(gated: Path, monkeypatch: pytest.MonkeyPat
     names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "InferenceSession", start)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
-    with pytest.raises(TargetError, match="CUDAExec.* cannot be used here: no driver at all"):
+    with pytest.raises(TargetError, match=r"CUDAExec.* cannot be used here: no driver"):
         load(gated, providers=names)
     with pytest.warns(RuntimeWarning, match="CUDAExecutionProvider cannot be used here"):
         assert load(gated, providers=names, fallback=True).providers == (

@@ -1,0 +1,524 @@
+"""Hold an artifact against the PyTorch model: freely, and along forced paths.
+
+Why 1e-4: float32 has the unit roundoff u = 6e-8. Summing n products in another order changes
+the result by about sqrt(n) * u of the size of the terms (Higham, Accuracy and Stability of
+Numerical Algorithms, 2002, section 4.2): 4e-6 for the 4608 products of a 3x3 convolution over
+512 channels. Fused and blocked kernels reorder every layer, and tens of layers add up to some
+1e-5. A weight, a branch or a wire that is wrong changes the result by 1e-2 and more. So 1e-4
+of the largest element lies an order of magnitude from either.
+"""
+
+from __future__ import annotations
+
+__all__ = ["NearTie", "Report", "draw_samples", "verify"]
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from dyncompile import markers
+from dyncompile.dialect import attach_functions
+from dyncompile.errors import (
+    DyncompileError,
+    InputError,
+    VerificationError,
+)
+from dyncompile.forcing import force_decisions
+from dyncompile.knobs import Threshold
+from dyncompile.manifest import Decision, Manifest, OperatingPoint
+from dyncompile.margins import fetch_scores
+from dyncompile.passes.decision_values import require_value, values_by_name
+from dyncompile.passes.report_decisions import report_decisions
+from dyncompile.passes.scopes import inputs_of
+from dyncompile.paths import MOST_PATHS, DecisionTree
+from dyncompile.paths import Path as Taken
+from dyncompile.probe import Probe, one_line
+
+Array = NDArray[Any]
+Sample = Mapping[str, Array]
+Progress = Callable[[str, int, int], None]
+
+TOLERANCE = 1e-4
+_SAMPLES_PER_PATH = 2
+
+
+@dataclass(frozen=True)
+class NearTie:
+    """A decision that fell differently because its score lay within the tolerance.
+
+    Attributes:
+        decision: Its name.
+        sample: Number of the sample.
+        operating_point: Values of the knobs.
+        margin: Relative distance of the score from where it turns.
+    """
+
+    decision: str
+    sample: int
+    operating_point: OperatingPoint
+    margin: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verification saw; whoever holds one holds an artifact that agreed.
+
+    Attributes:
+        operating_points: Values of the knobs at which every sample ran freely.
+        samples: How many there were.
+        paths: How many paths were forced, over all operating points.
+        complete: Whether these are all paths of the artifact; otherwise a sample of them that
+            takes every decision every way, or none where the artifact is a marked one.
+        unforced: Decisions that the model makes without a marker (``f * mask``); they are
+            compared where samples take them, but cannot be forced.
+        largest_difference: Over all outputs, relative to ``max(1, largest element)``.
+        near_ties: Decisions that fell differently, and may.
+        reached: The paths that samples took by themselves, and how often; most frequent first.
+        unreached: Decisions and the option that no sample took by itself.
+    """
+
+    operating_points: tuple[OperatingPoint, ...]
+    samples: int
+    paths: int
+    complete: bool
+    unforced: tuple[str, ...]
+    largest_difference: float
+    near_ties: tuple[NearTie, ...]
+    reached: tuple[tuple[Taken, int], ...]
+    unreached: tuple[tuple[str, int], ...]
+
+
+def draw_samples(
+    inputs: Mapping[str, Array], count: int = 4, seed: int = 0
+) -> list[dict[str, Array]]:
+    """Return the example inputs, then ``count`` like them filled with seeded normal noise.
+
+    Inputs that are not floats keep the values of the example.
+    """
+    rng = np.random.default_rng(seed)
+    samples = [{name: np.asarray(array) for name, array in inputs.items()}]
+    for _ in range(count):
+        samples.append(
+            {
+                name: rng.normal(size=array.shape).astype(array.dtype)
+                if array.dtype.kind == "f"
+                else array
+                for name, array in samples[0].items()
+            }
+        )
+    return samples
+
+
+def verify(
+    model: ir.Model,
+    manifest: Manifest,
+    module: nn.Module,
+    samples: Sequence[Sample],
+    *,
+    tolerance: float = TOLERANCE,
+    progress: Progress | None = None,
+) -> Report:
+    """Check that an artifact and the model it was made from agree.
+
+    First both decide for themselves: every sample, at every operating point of the manifest,
+    and with all thresholds at plus and minus infinity. A decision that the artifact reaches
+    must fall as in the model, unless its score lies within the tolerance of where it turns:
+    such a near-tie is reported, and the outputs are compared along the artifact's path.
+
+    Then decisions are forced, in the artifact (as inputs) and the model (``markers.follow``):
+    along all paths, up to 64, otherwise along a sample that takes every decision every way
+    (``DecisionTree.paths``), each on two samples in turn. Decisions that follow from knobs
+    alone are driven by the operating point. A marked artifact is dense, and only decides
+    freely.
+
+    Outputs agree if ``|difference| <= tolerance * max(1, largest element)``, types and shapes
+    are equal, and NaN and infinities stand at the same places.
+
+    Args:
+        model: A lowered or marked graph; left as it is.
+        manifest: What goes with it.
+        module: The model; evaluated, and left in the mode it is in.
+        samples: Inputs by name, without the knobs.
+        tolerance: Relative; see above why 1e-4.
+        progress: Called with what is done, how much of it, and how much there is.
+
+    Raises:
+        VerificationError: they do not agree.
+        InputError: a sample does not fit the model.
+        TargetError: ONNX Runtime is missing or refuses the artifact.
+    """
+    _check_samples(model, manifest, samples)
+    with ExitStack() as stack:
+        stack.enter_context(_evaluating(module))
+        run = _Run(model, manifest, module, samples, tolerance, progress or _silent, stack)
+        return run.report()
+
+
+@dataclass
+class _Run:
+    model: ir.Model
+    manifest: Manifest
+    module: nn.Module
+    samples: Sequence[Sample]
+    tolerance: float
+    progress: Progress
+    stack: ExitStack
+    largest: float = 0.0
+    near_ties: list[NearTie] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._decisions = {decision.name: decision for decision in self.manifest.decisions}
+        self._names = [str(value.name) for value in self.model.graph.outputs]
+        self._met: dict[int, set[str]] = {}  # by operating point
+
+    def report(self) -> Report:
+        points = list(self.manifest.operating_points) or [{}]
+        extremes = list(_extremes(self.manifest))
+        free, outputs = self._free_session()
+        reported = []
+        for number, point in enumerate([*points, *extremes]):
+            self.progress("operating points", number, len(points) + len(extremes))
+            reported.append(
+                [self._decide_freely(free, outputs, number, point, i) for i in self._numbers()]
+            )
+        self.progress("operating points", len(reported), len(reported))
+        known = frozenset[str]().union(*self._met.values())
+        unforced = tuple(
+            decision.name
+            for decision in self.manifest.decisions
+            if not known.issuperset((decision.name, *(name for name, _ in decision.aliases)))
+        )
+        tree = DecisionTree.from_model(self.model, free=unforced)
+        forced, complete = 0, False
+        if self.manifest.target == "onnx":
+            forced, complete = self._force_paths(tree, points, unforced)
+        own = [taken for at_point in reported[: len(points)] for taken in at_point]
+        return Report(
+            operating_points=(*points, *extremes),
+            samples=len(self.samples),
+            paths=forced,
+            complete=complete,
+            unforced=unforced,
+            largest_difference=self.largest,
+            near_ties=tuple(self.near_ties),
+            reached=tuple(_counted(own, self.model)),
+            unreached=tuple(_unreached(own, self.manifest.decisions)),
+        )
+
+    # --- free decisions ---
+
+    def _free_session(self) -> tuple[Probe, dict[str, str]]:
+        copy = self.model.clone()
+        outputs = report_decisions(copy, self._decisions.values()) if self._is_single() else {}
+        return self._session(copy), outputs
+
+    def _is_single(self) -> bool:
+        """Whether every decision is one decision per call, as all but marked graphs need."""
+        _, taken = self._follow(0, {}, {})
+        several = [name for name, options in taken.items() if options.size != 1]
+        if several and self.manifest.target == "onnx":
+            raise InputError(
+                f"the decision {several[0]!r} falls once per row, and this one has"
+                f" {taken[several[0]].size} rows.",
+                where="sample 0",
+                remedy="Give samples of batch 1.",
+            )
+        return not several
+
+    def _decide_freely(
+        self,
+        session: Probe,
+        reports: Mapping[str, str],
+        point_number: int,
+        point: OperatingPoint,
+        number: int,
+    ) -> Taken:
+        """Compare one free run, and return the decisions the artifact took."""
+        got = session(self._feeds(number, point))
+        taken = {
+            name: int(got[output]) for name, output in reports.items() if int(got[output]) >= 0
+        }
+        ties: Taken = {}
+        met = self._met.setdefault(point_number, set())
+        while True:
+            wanted, options = self._follow(number, point, self._with_aliases(ties, met))
+            met.update(options)
+            flipped = [
+                name
+                for name, option in options.items()  # in the order in which they were made
+                if name in taken and name not in ties and int(option.item()) != taken[name]
+            ]
+            if not flipped:
+                break
+            self._excuse(flipped[0], taken, int(options[flipped[0]].item()), number, point)
+            ties[flipped[0]] = taken[flipped[0]]
+        self._compare(got, wanted, _place(number, point))
+        return taken
+
+    def _excuse(
+        self, name: str, taken: Taken, wanted: int, number: int, point: OperatingPoint
+    ) -> None:
+        """Note a near-tie; raise if the decision was none."""
+        margin = self._margin(name, taken, number, point)
+        if not margin <= self.tolerance:
+            raise VerificationError(
+                f"the decision {name!r} is {taken[name]} in the artifact and {wanted} in the"
+                f" model, and its score is {margin:.2g} away from where it turns; up to"
+                f" {self.tolerance:g} counts as a near-tie.",
+                where=_place(number, point),
+                remedy="Report this: the artifact is wrong.",
+            )
+        self.near_ties.append(NearTie(name, number, point, margin))
+
+    def _margin(self, name: str, taken: Taken, number: int, point: OperatingPoint) -> float:
+        """Return how near the artifact was to the other option, on the path that it took."""
+        copy = self.model.clone()
+        scores = fetch_scores(copy, self._decisions[name])
+        inputs = force_decisions(copy, self._drivable())
+        session = self._session(copy)
+        return scores.margin(session(self._feeds(number, point), inputs, taken))
+
+    # --- forced decisions ---
+
+    def _force_paths(
+        self, tree: DecisionTree, points: Sequence[OperatingPoint], unforced: Sequence[str]
+    ) -> tuple[int, bool]:
+        """Compare along paths, and return how many there were and whether they were all."""
+        drivable = [d for d in self._drivable() if d.name not in unforced]
+        names = {decision.name for decision in drivable}
+        jobs, complete = self._jobs(tree, points, names)
+        copy = self.model.clone()
+        inputs = force_decisions(copy, drivable)
+        session = self._session(copy)
+        for done, (point_number, path) in enumerate(jobs):
+            self.progress("paths", done, len(jobs))
+            forced = {name: option for name, option in path.items() if name in names}
+            for k in range(min(_SAMPLES_PER_PATH, len(self.samples))):
+                number, point = (done + k) % len(self.samples), points[point_number]
+                got = session(self._feeds(number, point), inputs, forced)
+                wanted, _ = self._follow(
+                    number, point, self._with_aliases(forced, self._met[point_number])
+                )
+                self._compare(got, wanted, _place(number, point, path))
+        self.progress("paths", len(jobs), len(jobs))
+        return len(jobs), complete
+
+    def _jobs(
+        self, tree: DecisionTree, points: Sequence[OperatingPoint], names: set[str]
+    ) -> tuple[list[tuple[int, Taken]], bool]:
+        """Choose paths: all, or a sample at the default point and what is new at others."""
+        fixed = [self._fixed(point, names) for point in points]
+        found = [tree.paths(given) for given in fixed]
+        complete = all(paths.complete for paths in found)
+        everything = [(k, path) for k, paths in enumerate(found) for path in paths.paths]
+        if complete and len(everything) <= MOST_PATHS:
+            return everything, True
+        default = next((k for k, point in enumerate(points) if self._is_default(point)), 0)
+        jobs = [(default, path) for path in found[default].paths]
+        seen = {pair for _, path in jobs for pair in path.items()}
+        for k, path in everything:
+            if k != default and not seen.issuperset(path.items()):
+                seen.update(path.items())
+                jobs.append((k, path))
+        return jobs, complete and len(jobs) == len(everything)
+
+    def _fixed(self, point: OperatingPoint, drivable: set[str]) -> Taken:
+        """Return the decisions that the operating point makes."""
+        _, options = self._follow(0, point, {})
+        return {
+            name: int(options[name].item())
+            for name in self._decisions
+            if name in options and name not in drivable
+        }
+
+    def _is_default(self, point: OperatingPoint) -> bool:
+        return all(value == self.manifest.knobs[name].default for name, value in point.items())
+
+    def _drivable(self) -> list[Decision]:
+        """Return the decisions that depend on data, not on knobs alone."""
+        values = values_by_name(self.model)
+        return [
+            decision
+            for decision in self._decisions.values()
+            if not all(
+                _follows_from(require_value(values, value, decision.name), self.manifest.knobs)
+                for value in decision.values
+            )
+        ]
+
+    def _with_aliases(self, path: Taken, met: set[str]) -> Taken:
+        """Return the path under every name that its decisions have in the model."""
+        named: Taken = {}
+        for name, option in path.items():
+            if name in met:
+                named[name] = option
+            for other, options in self._decisions[name].aliases:
+                if other in met:
+                    named[other] = options[option]
+        return named
+
+    # --- either side ---
+
+    def _numbers(self) -> range:
+        return range(len(self.samples))
+
+    def _feeds(self, number: int, point: OperatingPoint) -> dict[str, Array]:
+        knobs = self.manifest.knobs
+        given = {name: knob.array(name, point.get(name)) for name, knob in knobs.items()}
+        return {**self.samples[number], **given}
+
+    def _follow(
+        self, number: int, point: OperatingPoint, path: Taken
+    ) -> tuple[list[Array], dict[str, NDArray[np.int64]]]:
+        """Run the model, and return its outputs and the decisions it took."""
+        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        feeds = {
+            name: torch.from_numpy(np.array(array)).to(device)
+            for name, array in self._feeds(number, point).items()
+        }
+        try:
+            with torch.no_grad(), markers.follow(path) as taken:
+                result = self.module(**feeds)
+        except DyncompileError:
+            raise
+        except Exception as error:  # whatever the user's forward raises
+            raise InputError(
+                f"the model fails: {one_line(error)}.",
+                where=_place(number, point, path),
+                remedy="Give samples that it can run.",
+            ) from error
+        leaves = pytree.tree_leaves(result)
+        return [torch.as_tensor(leaf).cpu().numpy() for leaf in leaves], taken
+
+    def _session(self, model: ir.Model) -> Probe:
+        if self.manifest.target == "marked":
+            attach_functions(model)
+        return Probe(model, self.stack)
+
+    def _compare(self, got: Mapping[str, Array], wanted: list[Array], where: str) -> None:
+        if len(wanted) != len(self._names):
+            raise VerificationError(
+                f"the model returns {len(wanted)} outputs, the artifact {len(self._names)}.",
+                where=where,
+                remedy="Export the network again.",
+            )
+        for name, want in zip(self._names, wanted, strict=True):
+            difference = _difference(got[name], want, f"{where}, output {name!r}")
+            if not difference <= self.tolerance:
+                raise VerificationError(
+                    f"the artifact and the model differ by {difference:.2g} of the largest"
+                    f" element, where {self.tolerance:g} is allowed.",
+                    where=f"{where}, output {name!r}",
+                    remedy="Export the network again, or report this: the artifact is wrong.",
+                )
+            self.largest = max(self.largest, difference)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put every part of a model in evaluation mode, and back into its own."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _check_samples(model: ir.Model, manifest: Manifest, samples: Sequence[Sample]) -> None:
+    wanted = {str(value.name) for value in model.graph.inputs} - set(manifest.knobs)
+    for number, sample in enumerate(samples):
+        if set(sample) != wanted:
+            raise InputError(
+                f"it holds {', '.join(sorted(sample)) or 'nothing'}; the artifact takes"
+                f" {', '.join(sorted(wanted)) or 'nothing'} besides its knobs.",
+                where=f"sample {number}",
+                remedy="Give one array per input.",
+            )
+    if not samples:
+        raise InputError("there are none.", where="samples", remedy="Give at least one.")
+
+
+def _extremes(manifest: Manifest) -> Iterator[OperatingPoint]:
+    """Yield all thresholds at minus and at plus infinity, levels at their defaults."""
+    thresholds = [name for name, k in manifest.knobs.items() if isinstance(k, Threshold)]
+    default = {name: k.default for name, k in manifest.knobs.items() if name not in thresholds}
+    if thresholds:
+        yield {**default, **dict.fromkeys(thresholds, -math.inf)}
+        yield {**default, **dict.fromkeys(thresholds, math.inf)}
+
+
+def _follows_from(value: ir.Value, knobs: Mapping[str, object]) -> bool:
+    """Whether a value is computed from knobs and constants alone."""
+    pending, seen = [value], {value}
+    while pending:
+        value = pending.pop()
+        node = value.producer()
+        if node is None:
+            if not (value.is_initializer() or value.name in knobs):
+                return False
+            continue
+        for before in inputs_of(node):
+            if before not in seen:
+                seen.add(before)
+                pending.append(before)
+    return True
+
+
+def _difference(got: Array, want: Array, where: str) -> float:
+    """Return the largest difference relative to ``max(1, largest element)``."""
+    if got.dtype != want.dtype or got.shape != want.shape:
+        raise VerificationError(
+            f"the artifact gives {got.dtype}{list(got.shape)}, the model"
+            f" {want.dtype}{list(want.shape)}.",
+            where=where,
+            remedy="Export the network again.",
+        )
+    got, want = got.astype(np.float64), want.astype(np.float64)
+    is_finite = np.isfinite(want)
+    if not np.array_equal(got[~is_finite], want[~is_finite], equal_nan=True):
+        return math.inf
+    if not is_finite.any():
+        return 0.0
+    difference = np.abs(got[is_finite] - want[is_finite]).max()
+    return float(difference / max(1.0, np.abs(want[is_finite]).max()))
+
+
+def _counted(taken: Sequence[Taken], model: ir.Model) -> Iterator[tuple[Taken, int]]:
+    """Count paths; decisions that were made but not acted upon are left out."""
+    tree = DecisionTree.from_model(model)
+    paths = [tree.path(options) if tree.choices else options for options in taken]
+    counts = Counter(tuple(path.items()) for path in paths)
+    return ((dict(path), count) for path, count in counts.most_common())
+
+
+def _unreached(
+    taken: Sequence[Taken], decisions: Sequence[Decision]
+) -> Iterator[tuple[str, int]]:
+    seen = set(itertools.chain.from_iterable(options.items() for options in taken))
+    for decision in decisions:
+        for option in range(len(decision.sides)):
+            if (decision.name, option) not in seen:
+                yield decision.name, option
+
+
+def _place(number: int, point: OperatingPoint, path: Mapping[str, int] | None = None) -> str:
+    knobs = "".join(f", {name}={value}" for name, value in point.items())
+    along = " ".join(f"{name}={option}" for name, option in (path or {}).items())
+    return f"sample {number}{knobs}" + (f", path {along}" if along else "")
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    del name, done, total
