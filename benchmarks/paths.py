@@ -1,6 +1,6 @@
 """What a path through a compiled network costs: ``python -m benchmarks.paths``.
 
-ONNX Runtime on the CPU, 1 thread, batch 1. Every ratio is a quotient of medians measured in
+ONNX Runtime on the CPU, 1 thread, batch 1. Every ratio is a median of quotients, measured in
 turns against a static network of the same path, exported by ``torch.onnx.export`` with the
 same opset and folding. All files are kept in the output folder for inspection.
 """
@@ -137,16 +137,16 @@ class Bench:
             export(model.eval(), inputs, path, verify=False)
         return path
 
-    def times(self, runs: dict[str, tuple[Path, timing.Feeds]]) -> dict[str, float]:
-        """Return the median of every run in microseconds; the first is the reference."""
-        opened = {
-            label: timing.Run(timing.open_session(path), feeds)
-            for label, (path, feeds) in runs.items()
-        }
-        found = timing.compare(opened, self.seconds)
-        for label, one in found.items():
-            self.say(f"  {label}: {one.median_us:.1f} us, quartiles {one.spread_us:.1f} apart")
-        return {label: one.median_us for label, one in found.items()}
+    def compare(self, runs: dict[str, tuple[Path, timing.Feeds]]) -> timing.Comparison:
+        """Time files against each other."""
+        seen = timing.compare(
+            {label: timing.Run(path, feeds) for label, (path, feeds) in runs.items()},
+            self.seconds,
+        )
+        for label in runs:
+            median, spread = seen.median_us(label), seen.spread_us(label)
+            self.say(f"  {label}: {median:.1f} us, quartiles {spread:.1f} apart")
+        return seen
 
 
 # --- gates ----------------------------------------------------------------------------------
@@ -159,8 +159,8 @@ def gates_resnet18(bench: Bench) -> Iterator[Row]:
     for name, path in _paths(net).items():
         static = _static(bench, "resnet18", net, x, name)
         given = _feeds(x=x, take=path)
-        us = bench.times({STATIC: (static, _feeds(x=x)), OURS: (ours, given)})
-        yield _ratio(title, name, us, RESNET18)
+        seen = bench.compare({STATIC: (static, _feeds(x=x)), OURS: (ours, given)})
+        yield _ratio(title, name, seen, RESNET18)
     yield _size(title, ours, bench.made["resnet18-static-on"], net.gates)
 
 
@@ -173,7 +173,7 @@ def gates_resnet20(bench: Bench) -> Iterator[Row]:
     for name, path in _paths(net).items():
         static = _static(bench, "resnet20", net, x, name)
         given = _feeds(x=x, take=path)
-        us = bench.times(
+        seen = bench.compare(
             {
                 STATIC: (static, _feeds(x=x)),
                 OURS: (ours, given),
@@ -181,13 +181,13 @@ def gates_resnet20(bench: Bench) -> Iterator[Row]:
                 ROUND_TRIP: (trip, given),
             }
         )
-        yield _ratio(title, name, us, RESNET20[name])
+        yield _ratio(title, name, seen, RESNET20[name])
         if name == "off":
-            extra = (us[OURS] - us[STATIC]) / net.gates
-            yield Row(
-                f"{title}, <= 64 KB", STATIC, name, us[STATIC], extra, "us/gate", GATE_US
-            )
-        yield from _peers(title, name, us, COND_SPEEDUP if name == "on" else None)
+            static_us = seen.median_us(STATIC)
+            extra = (seen.ratio(OURS, STATIC) - 1) * static_us / net.gates
+            kind = f"{title}, <= 64 KB"
+            yield Row(kind, STATIC, name, static_us, extra, "us/gate", GATE_US)
+        yield from _peers(title, name, seen, COND_SPEEDUP if name == "on" else None)
     yield _size(title, ours, bench.made["resnet20-static-on"], net.gates)
     yield from _bytes(title, ours, cond, trip)
 
@@ -205,7 +205,7 @@ def exits_given(bench: Bench) -> Iterator[Row]:
         trip = bench.round_trip_file(cond)
         for last in EXITS:
             given = _feeds(x=x, leave=torch.arange(net.exits - 1) == last)
-            us = bench.times(
+            seen = bench.compare(
                 {
                     STATIC: (_static_exit(bench, stem, net, x, last), _feeds(x=x)),
                     OURS: (ours, given),
@@ -213,8 +213,8 @@ def exits_given(bench: Bench) -> Iterator[Row]:
                     ROUND_TRIP: (trip, given),
                 }
             )
-            yield _ratio(title, f"e{last}", us)
-            yield from _peers(title, f"e{last}", us, None)
+            yield _ratio(title, f"e{last}", seen)
+            yield from _peers(title, f"e{last}", seen, None)
         yield from _bytes(title, ours, cond, trip)
 
 
@@ -228,8 +228,13 @@ def exits_scored(bench: Bench) -> Iterator[Row]:
             threshold[last : last + 1] = -torch.inf
             static = _static_scored(bench, stem, net, x, last)
             given = _feeds(x=x, threshold=threshold)
-            us = bench.times({STATIC: (static, given), OURS: (ours, given)})
-            yield _ratio(title, f"e{last}", us, EXIT_SLOW if us[STATIC] >= 1e3 else EXIT_FAST)
+            seen = bench.compare({STATIC: (static, given), OURS: (ours, given)})
+            yield _ratio(
+                title,
+                f"e{last}",
+                seen,
+                EXIT_SLOW if seen.median_us(STATIC) >= 1e3 else EXIT_FAST,
+            )
         yield _size(title, ours, static, net.exits - 1)
 
 
@@ -241,8 +246,8 @@ def anytime(bench: Bench) -> Iterator[Row]:
         for level in EXITS if bench.quick else range(net.exits):
             static = _static_exit(bench, stem, net, x, level)
             given = _feeds(x=x, level=torch.tensor(level))
-            us = bench.times({STATIC: (static, _feeds(x=x)), OURS: (ours, given)})
-            yield _ratio(title, f"e{level}", us, ANYTIME)
+            seen = bench.compare({STATIC: (static, _feeds(x=x)), OURS: (ours, given)})
+            yield _ratio(title, f"e{level}", seen, ANYTIME)
         yield _size(title, ours, _static_scored(bench, stem, net, x, net.exits - 1), 1)
 
 
@@ -367,16 +372,18 @@ def _quiet() -> Iterator[None]:
 # --- figures --------------------------------------------------------------------------------
 
 
-def _ratio(title: str, path: str, us: dict[str, float], limit: float | None = None) -> Row:
-    return Row(title, STATIC, path, us[STATIC], us[OURS] / us[STATIC], "x", limit)
+def _ratio(title: str, path: str, seen: timing.Comparison, limit: float | None = None) -> Row:
+    ratio = seen.ratio(OURS, STATIC)
+    return Row(title, STATIC, path, seen.median_us(STATIC), ratio, "x", limit)
 
 
 def _peers(
-    title: str, path: str, us: dict[str, float], speedup: float | None
+    title: str, path: str, seen: timing.Comparison, speedup: float | None
 ) -> Iterator[Row]:
-    cond, trip = us[COND], us[ROUND_TRIP]
-    yield Row(title, COND, path, cond, cond / us[OURS], "x faster", speedup, at_least=True)
-    yield Row(title, ROUND_TRIP, path, trip, us[OURS] / trip, "x", ROUND_TRIP_TIME)
+    cond, trip = seen.median_us(COND), seen.median_us(ROUND_TRIP)
+    faster, ratio = seen.ratio(COND, OURS), seen.ratio(OURS, ROUND_TRIP)
+    yield Row(title, COND, path, cond, faster, "x faster", speedup, at_least=True)
+    yield Row(title, ROUND_TRIP, path, trip, ratio, "x", ROUND_TRIP_TIME)
 
 
 def _size(title: str, ours: Path, static: Path, decisions: int) -> Row:

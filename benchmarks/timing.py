@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Run", "Timing", "compare", "describe_machine", "open_session"]
+__all__ = ["Comparison", "Run", "compare", "describe_machine"]
 
 import gc
 import os
 import platform
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,83 +21,87 @@ from numpy.typing import NDArray
 
 WARM_UP_CALLS = 3
 TURN_SECONDS = 1e-3
-LEAST_TURNS = 20
+LEAST_ROUNDS = 5
+OPENINGS = 5
 TOLERANCE = 1e-4
 
 Feeds = Mapping[str, NDArray[np.generic]]
+Call = Callable[[], Sequence[NDArray[np.generic]]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A session and what it is fed.
+    """A file and what it is fed.
 
     Attributes:
-        session: As ``open_session`` returns it.
+        path: An ONNX file.
         feeds: Built once; a call then makes its outputs and nothing else.
     """
 
-    session: ort.InferenceSession
+    path: Path
     feeds: Feeds
 
-    def scores(self) -> NDArray[np.float32]:
-        """Run once and return the first output."""
-        found: NDArray[np.float32] = self.session.run(None, self.feeds)[0]
-        return found
+    def open(self) -> Call:
+        """Open the file on the CPU, with one thread and every optimisation on."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        session = ort.InferenceSession(self.path, options, providers=providers)
+        return partial(session.run, None, self.feeds)
 
 
 @dataclass(frozen=True)
-class Timing:
-    """How long one call takes.
+class Comparison:
+    """What sessions took, round by round.
 
     Attributes:
-        median_us: Median over all calls.
-        spread_us: Distance between the quartiles.
+        rounds: Label to microseconds per call, the median of one turn for each round.
     """
 
-    median_us: float
-    spread_us: float
+    rounds: Mapping[str, NDArray[np.float64]]
+
+    def median_us(self, label: str) -> float:
+        """Return the median over all rounds."""
+        return float(np.median(self.rounds[label]))
+
+    def spread_us(self, label: str) -> float:
+        """Return the distance between the quartiles."""
+        low, high = np.percentile(self.rounds[label], [25, 75])
+        return float(high - low)
+
+    def ratio(self, label: str, reference: str) -> float:
+        """Return the median over all rounds of the quotient of two sessions.
+
+        Both ran within milliseconds of each other, so what slows the machine for longer than
+        that slows both.
+        """
+        return float(np.median(self.rounds[label] / self.rounds[reference]))
 
 
-def open_session(path: Path) -> ort.InferenceSession:
-    """Open a file on the CPU, with one thread and every optimisation on."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+def compare(runs: Mapping[str, Run], seconds: float) -> Comparison:
+    """Time several files in turns.
 
-
-def compare(runs: Mapping[str, Run], seconds: float) -> dict[str, Timing]:
-    """Time several sessions in turns.
-
-    A turn is one call, or as many as fit in a millisecond; the order rotates. The first
-    outputs of all runs have to agree before anything is timed.
+    In a round each has a turn of one call, or of as many as fit in a millisecond; the order
+    rotates. Every file is opened several times, because where the memory of a session happens
+    to lie can change its speed by a quarter. The first outputs of all have to agree.
 
     What counts is the time of the calling thread, which does all the work of a session with
-    one thread: the latency on an idle machine, and the same on one that others share.
+    one thread: the latency on an idle machine, and nearly the same on one that others share.
 
     Args:
-        runs: Label to run; the first one is the reference.
+        runs: Label to run.
         seconds: Time to spend on each.
     """
-    reference, *others = (run.scores() for run in runs.values())
-    for label, found in zip(list(runs)[1:], others, strict=True):
-        np.testing.assert_allclose(
-            found, reference, rtol=TOLERANCE, atol=TOLERANCE, err_msg=label
-        )
-    calls = {label: _calls_per_turn(run) for label, run in runs.items()}
-    taken: dict[str, list[int]] = {label: [] for label in runs}
-    order = list(runs)
-    deadline = time.perf_counter() + seconds * len(runs)
-    gc.disable()
-    try:
-        while time.perf_counter() < deadline or len(taken[order[0]]) < LEAST_TURNS:
-            for label in order:
-                taken[label] += _turn(runs[label], calls[label])
-            order.append(order.pop(0))
-    finally:
-        gc.enable()
-    return {label: _timing(values) for label, values in taken.items()}
+    rounds: dict[str, list[float]] = {label: [] for label in runs}
+    for _ in range(OPENINGS):
+        calls = {label: run.open() for label, run in runs.items()}
+        _check_outputs(calls)
+        found = _time_rounds(calls, seconds * len(runs) / OPENINGS)
+        for label, taken in found.items():
+            rounds[label] += taken
+    return Comparison({label: np.asarray(taken) for label, taken in rounds.items()})
 
 
 def describe_machine() -> str:
@@ -114,22 +120,40 @@ def describe_machine() -> str:
     )
 
 
-def _calls_per_turn(run: Run) -> int:
-    for _ in range(WARM_UP_CALLS):
-        run.scores()
-    fastest = min(_turn(run, WARM_UP_CALLS))
-    return max(1, int(TURN_SECONDS * 1e9 / fastest))
+def _check_outputs(calls: Mapping[str, Call]) -> None:
+    reference, *others = (np.asarray(call()[0], np.float32) for call in calls.values())
+    for label, found in zip(list(calls)[1:], others, strict=True):
+        np.testing.assert_allclose(
+            found, reference, rtol=TOLERANCE, atol=TOLERANCE, err_msg=label
+        )
 
 
-def _turn(run: Run, calls: int) -> list[int]:
-    call, feeds, taken = run.session.run, run.feeds, []
-    for _ in range(calls):
+def _time_rounds(calls: Mapping[str, Call], seconds: float) -> dict[str, list[float]]:
+    repeats = {label: _calls_per_turn(call) for label, call in calls.items()}
+    rounds: dict[str, list[float]] = {label: [] for label in calls}
+    order = list(calls)
+    deadline = time.perf_counter() + seconds
+    gc.disable()
+    try:
+        while time.perf_counter() < deadline or len(rounds[order[0]]) < LEAST_ROUNDS:
+            for label in order:
+                rounds[label].append(_turn(calls[label], repeats[label]))
+            order.append(order.pop(0))
+    finally:
+        gc.enable()
+    return rounds
+
+
+def _calls_per_turn(call: Call) -> int:
+    _turn(call, WARM_UP_CALLS)
+    return max(1, int(TURN_SECONDS * 1e6 / _turn(call, WARM_UP_CALLS)))
+
+
+def _turn(call: Call, repeats: int) -> float:
+    """Return the median of so many calls in microseconds."""
+    taken = []
+    for _ in range(repeats):
         start = time.thread_time_ns()
-        call(None, feeds)
+        call()
         taken.append(time.thread_time_ns() - start)
-    return taken
-
-
-def _timing(nanoseconds: list[int]) -> Timing:
-    low, median, high = np.percentile(np.asarray(nanoseconds) / 1e3, [25, 50, 75])
-    return Timing(float(median), float(high - low))
+    return statistics.median(taken) / 1e3

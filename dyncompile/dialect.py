@@ -74,11 +74,17 @@ class Selector:
             return cls(node, inputs[0], tuple(inputs[1:]))
         return None
 
-    def option_of_input(self, index: int) -> int | None:
-        """Return which option an input is; None for the decision itself."""
+    def option(self, number: int) -> ir.Value:
+        """Return what is chosen by a decision of that number; the last option goes on."""
+        return self.options[min(number, len(self.options) - 1)]
+
+    def numbers_of_input(self, index: int, count: int) -> range:
+        """Return the decisions, out of ``count``, by which an input of the node is needed."""
         if index == 0:
-            return None
-        return 2 - index if self.node.op_type == "Gate" else index - 1
+            return range(count)
+        number = 2 - index if self.node.op_type == "Gate" else index - 1
+        is_last = number == len(self.options) - 1
+        return range(number, count if is_last else number + 1)
 
     @property
     def name(self) -> str:

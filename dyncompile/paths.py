@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DecisionTree", "Path", "Paths", "count_paths", "paths"]
+__all__ = ["MOST_PATHS", "DecisionTree", "Path", "Paths", "count_paths", "paths"]
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping

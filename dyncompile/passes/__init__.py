@@ -6,6 +6,7 @@ __all__ = [
     "ActivationsIntoGates",
     "BranchOnDecisions",
     "DefaultKnobs",
+    "FoldImpliedSelectors",
     "GatesFromMasks",
     "NameUniquely",
     "OrientGates",
@@ -17,6 +18,7 @@ __all__ = [
 from dyncompile.passes.activations_into_gates import ActivationsIntoGates
 from dyncompile.passes.branch_on_decisions import BranchOnDecisions
 from dyncompile.passes.default_knobs import DefaultKnobs
+from dyncompile.passes.fold_implied_selectors import FoldImpliedSelectors
 from dyncompile.passes.gates_from_masks import GatesFromMasks
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.orient_gates import OrientGates

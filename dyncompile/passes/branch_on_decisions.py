@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ALIASES", "DECISION", "BranchOnDecisions"]
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -16,7 +16,7 @@ from dyncompile.passes.exclusive_work import exclusive_work
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.option_tree import Region, plan_branches
 from dyncompile.passes.orient_gates import TURNED
-from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
+from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of, nested_nodes
 from dyncompile.passes.sequence import Sequence
 
 DECISION = "dyncompile.decision"
@@ -60,37 +60,80 @@ class BranchOnDecisions(ir.passes.InPlacePass):
 
 
 def _branch_graph(graph: ir.Graph, scopes: Scopes) -> bool:
-    selectors = [s for node in graph if (s := Selector.from_node(node)) is not None]
-    if not selectors:
+    nodes = [node for node in graph if Selector.from_node(node) is not None]
+    if not nodes:
         return False
     sequence = Sequence(graph)
-    by_decision: dict[ir.Value, list[Selector]] = {}
-    for selector in reversed(selectors):
-        by_decision.setdefault(selector.decision, []).append(selector)
-    for decision, group in by_decision.items():  # the last, hence outermost, first
-        _tag(decision, reversed(group))
-        left = [selector for selector in reversed(group) if selector.node in sequence]
-        if left:
-            _branch_decision(left, sequence, scopes)
+    for node in _outermost_first(nodes, sequence, scopes):
+        if node in sequence:  # else an enclosing decision took it along
+            group = _sharing(node, sequence)
+            _tag(group[0].decision)
+            _branch_decision(group, sequence, scopes)
     return True
 
 
-def _tag(decision: ir.Value, selectors: Iterable[Selector]) -> None:
+def _sharing(node: ir.Node, sequence: Sequence) -> list[Selector]:
+    """Return the selectors of the graph that share the decision of one, in order."""
+    selector = Selector.from_node(node)
+    assert selector is not None
+    users = {u for u, index in selector.decision.uses() if index == 0 and u in sequence}
+    return [s for u in sequence.sorted(users) if (s := Selector.from_node(u)) is not None]
+
+
+def _outermost_first(
+    nodes: list[ir.Node], sequence: Sequence, scopes: Scopes
+) -> list[ir.Node]:
+    """Order decisions, one selector each, so that enclosing ones come before enclosed ones.
+
+    A decision encloses another if a selector of the other is its exclusive work. Decisions
+    whose selectors are all enclosed are left to the branch they will stand in. Among the others,
+    those made from data come before those that knobs make, which may repeat them whole, and
+    later ones before earlier ones.
+    """
+    enclosed: set[ir.Node] = set()
+    first_user: dict[ir.Value, ir.Node] = {}
+    inside: dict[ir.Value, set[ir.Value]] = {}
+    for node in reversed(nodes):
+        selector = Selector.from_node(node)
+        assert selector is not None
+        if node in enclosed or selector.decision in inside:
+            continue
+        masks = exclusive_work(sequence, scopes, _sharing(node, sequence))
+        enclosed.update(masks)
+        found = (Selector.from_node(other) for other in masks)
+        inside[selector.decision] = {s.decision for s in found if s} - {selector.decision}
+        first_user[selector.decision] = node
+    waiting = sorted(first_user, key=_is_call_wide)
+    order: list[ir.Node] = []
+    while waiting:
+        free = (d for d in waiting if not any(d in inside[other] for other in waiting))
+        chosen = next(free, waiting[0])
+        waiting.remove(chosen)
+        order.append(first_user[chosen])
+    return order
+
+
+def _tag(decision: ir.Value) -> None:
     """Note the name of a decision at its value, and other names that gates have for it."""
     notes = decision.metadata_props
-    for selector in sorted(selectors, key=lambda s: TURNED in s.node.metadata_props):
-        name = notes.setdefault(DECISION, selector.name)
-        aliases = json.loads(notes.get(ALIASES, "{}"))
-        if selector.name != name:
-            aliases.setdefault(selector.name, TURNED in selector.node.metadata_props)
-            notes[ALIASES] = json.dumps(aliases)
+    turned = {
+        selector.name: TURNED in user.metadata_props
+        for user, index in decision.uses()
+        if index == 0 and (selector := Selector.from_node(user)) is not None
+    }
+    name, *others = sorted(turned, key=lambda name: (turned[name], name))
+    notes.setdefault(DECISION, name)
+    aliases = {other: turned[other] for other in others if other != notes[DECISION]}
+    if aliases:
+        notes[ALIASES] = json.dumps(aliases)
 
 
 def _branch_decision(selectors: list[Selector], sequence: Sequence, scopes: Scopes) -> None:
+    count = max(len(selector.options) for selector in selectors)
     masks = exclusive_work(sequence, scopes, selectors)
     outer = [selector for selector in selectors if selector.node not in masks]
     for group, absorbed in _runs(outer, masks, sequence):
-        region = _region(group, absorbed, masks, sequence)
+        region = _region(group, absorbed, masks, count, sequence)
         first = next(iter(region.selectors.values()))
         outside = {
             output: uses
@@ -123,10 +166,10 @@ def _region(
     group: list[Selector],
     absorbed: set[ir.Node],
     masks: Mapping[ir.Node, int],
+    count: int,
     sequence: Sequence,
 ) -> Region:
     """Collect the group, what lies between, and the exclusive work they need."""
-    full = (1 << len(group[0].options)) - 1
     nodes = {selector.node for selector in group} | absorbed
     stack = list(nodes)
     while stack:
@@ -136,15 +179,17 @@ def _region(
                 nodes.add(node)
                 stack.append(node)
     decision = group[0].decision
+    selectors = {
+        node: selector
+        for node in nodes
+        if (selector := Selector.from_node(node)) and selector.decision is decision
+    }
+    full = (1 << count) - 1
     return Region(
         nodes=sequence.sorted(nodes),
         needed={node: masks.get(node, full) for node in nodes},
-        selectors={
-            node: selector
-            for node in nodes
-            if (selector := Selector.from_node(node)) and selector.decision is decision
-        },
-        count=len(group[0].options),
+        selectors=selectors,
+        count=count,
     )
 
 
@@ -200,17 +245,18 @@ def _on_the_way(
 
 def _may_repeat(between: set[ir.Node], *, call_wide: bool, copies: int) -> bool:
     """Whether nodes may stand in every branch: light ones, or anything that a knob decides."""
+    if any(Selector.from_node(node) for node in between):
+        return False
+    if not call_wide:
+        return len(between) <= _SHORT and not any(map(_is_heavy, between))
     for node in between:
-        selector = Selector.from_node(node)
-        if selector is not None:
-            copies *= len(selector.options) if _is_call_wide(selector.decision) else 1
-    if call_wide:
-        return copies <= _MOST_COPIES
-    return len(between) <= _SHORT and not any(_is_heavy(node) for node in between)
+        for inner in (node, *nested_nodes(node)):
+            copies *= 2 if inner.op_type == "If" else 1
+    return copies <= _MOST_COPIES
 
 
 def _is_heavy(node: ir.Node) -> bool:
-    if node.op_type in _WEIGHTY or Selector.from_node(node) or any(graphs_of(node)):
+    if node.op_type in _WEIGHTY or any(graphs_of(node)):
         return True
     constants = [v.const_value for v in node.inputs if v is not None and v.is_initializer()]
     return sum(constant.nbytes for constant in constants if constant) > _SMALL_BYTES

@@ -33,7 +33,8 @@ def exclusive_work(
     """
     selectors = list(selectors)
     decision = selectors[0].decision
-    full = (1 << len(selectors[0].options)) - 1
+    count = max(len(selector.options) for selector in selectors)
+    full = (1 << count) - 1
     masks: dict[ir.Node, int] = {}
     queue: list[tuple[tuple[int, int], int, ir.Node]] = []
     seen: set[ir.Node] = set()
@@ -57,7 +58,7 @@ def exclusive_work(
             for user, index in output.uses():
                 if mask == full:
                     break
-                mask |= _needed_by(user, index, decision, full) & masks.get(
+                mask |= _needed_by(user, index, decision, count) & masks.get(
                     scopes.within(user, sequence.graph), full
                 )
         if mask != full:
@@ -66,9 +67,8 @@ def exclusive_work(
     return masks
 
 
-def _needed_by(user: ir.Node, index: int, decision: ir.Value, full: int) -> int:
+def _needed_by(user: ir.Node, index: int, decision: ir.Value, count: int) -> int:
     selector = Selector.from_node(user)
     if selector is None or selector.decision is not decision:
-        return full
-    option = selector.option_of_input(index)
-    return full if option is None else 1 << option
+        return (1 << count) - 1
+    return sum(1 << number for number in selector.numbers_of_input(index, count))

@@ -37,7 +37,7 @@ class Region:
 
     def _under_one(self, value: ir.Value, option: int) -> ir.Value:
         while (node := value.producer()) is not None and node in self.selectors:
-            value = self.selectors[node].options[option]
+            value = self.selectors[node].option(option)
         return value
 
 
@@ -111,7 +111,7 @@ def _reached(
             continue
         if node in region.selectors:
             selector = region.selectors[node]
-            stack.extend(selector.options[option] for option in options)
+            stack.extend(selector.option(option) for option in options)
         elif node not in reached and region.needed[node] & mask:
             reached.add(node)
             stack.extend(inputs_of(node))

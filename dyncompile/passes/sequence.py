@@ -76,11 +76,9 @@ class Sequence:
             self.graph.remove(slot)
         for node in old:
             del self._positions[node]
-        if len(before) + len(after) > last - first:  # no slot came free: share the last one
-            new_slot = [*before.pop(), *new]
-        else:
-            new_slot = list(new)
-        fill = [*before, new_slot, *after]
+        fill = [*before, list(new), *after]
+        if len(fill) > last - first + 1:  # no slot came free: share one
+            fill[:2] = [[*fill[0], *fill[1]]]
         moved = [*new, *(node for slot in after for node in slot)]
         if anchor is None:
             self.graph.extend(moved)

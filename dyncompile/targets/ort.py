@@ -10,6 +10,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from dyncompile.passes import (
     ActivationsIntoGates,
     BranchOnDecisions,
+    FoldImpliedSelectors,
     GatesFromMasks,
     OrientGates,
     PlaceWeights,
@@ -22,6 +23,7 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     ResidualsIntoGates(),
     ActivationsIntoGates(),
     OrientGates(),
+    FoldImpliedSelectors(),
     RemoveUnusedNodesPass(),
     SplitDecisions(),
     BranchOnDecisions(),
