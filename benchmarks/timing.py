@@ -84,8 +84,8 @@ def compare(runs: Mapping[str, Run], seconds: float) -> Comparison:
     """Time several files in turns.
 
     In a round each has a turn of one call, or of as many as fit in a millisecond; the order
-    rotates. Every file is opened several times, because where the memory of a session happens
-    to lie can change its speed by a quarter. The first outputs of all have to agree.
+    rotates. Every file is opened several times, so that the place in memory of no single
+    session decides. The first outputs of all have to agree.
 
     What counts is the time of the calling thread, which does all the work of a session with
     one thread: the latency on an idle machine, and nearly the same on one that others share.

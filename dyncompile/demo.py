@@ -356,9 +356,9 @@ def _distort(images: Tensor, chance: torch.Generator) -> Tensor:
 def choose_threshold(model: DigitsNet, data: Split, *, tolerance: float = 0.005) -> float:
     """Return the lowest threshold, for both exits, that keeps the accuracy.
 
-    An image counts as lost if the end gives its class right and the exit taken does not; images
-    that only an exit gets right do not make up for it. Every higher threshold keeps the
-    accuracy too, so that one lucky value in a few hundred images is not chosen.
+    An image counts as lost if the end gives its class right and the exit taken does not;
+    images that only an exit gets right do not make up for it. Every higher threshold keeps
+    the accuracy too, so that one lucky value in a few hundred images is not chosen.
 
     Args:
         model: A trained network.

@@ -206,7 +206,9 @@ def _weight(shape: tuple[int, ...], seed: int, number: int) -> NDArray[np.float3
         return (matrix + 0.0).astype(np.float32)  # no negative zeros
     kernel = np.zeros((2, 2, 3, 3), np.float32)
     for channel in range(2):
-        kernel[channel, rng.integers(2), rng.integers(3), rng.integers(3)] = rng.choice([-1, 1])
+        kernel[channel, rng.integers(2), rng.integers(3), rng.integers(3)] = rng.choice(
+            [-1, 1]
+        )
         kernel[channel, rng.integers(2), 1, 1] += 1
     return kernel
 
@@ -454,7 +456,9 @@ class _Writer:
         for op, results in network.results():
             self._write(op, results)
         for number, weight in network.weights().items():
-            self._constant(f"w{number}", "float" + _dims(weight.shape), weight.ravel().tolist())
+            self._constant(
+                f"w{number}", "float" + _dims(weight.shape), weight.ravel().tolist()
+            )
         inputs = f"{self._tensor} x, {flag} open0, {flag} open1, int64 level, float threshold"
         outputs = ", ".join(f"{self._tensor} {self._names[k]}" for k in network.outputs)
         kept = {self._names[k] for k in network.outputs}
@@ -491,7 +495,9 @@ class _Writer:
                     chosen = ", ".join(self._names[option[column]] for option in options)
                     switch = f'Switch{len(options)} <name = "s{index}">'
                     self._node(
-                        k, f"dyncompile.{switch} ({self._names[index]}, {chosen})", self._tensor
+                        k,
+                        f"dyncompile.{switch} ({self._names[index]}, {chosen})",
+                        self._tensor,
                     )
             case _:
                 self._decision(op, out)

@@ -152,7 +152,9 @@ def every_feeds(model: ir.Model, *, samples: int = 2) -> list[Feeds]:
 def runnable_proto(model: ir.Model) -> onnx.ModelProto:
     """Return the model as a proto in which every marker has its meaning."""
     proto = ir.to_proto(model)
-    known = {function.name for function in proto.functions if function.domain == dialect.DOMAIN}
+    known = {
+        function.name for function in proto.functions if function.domain == dialect.DOMAIN
+    }
     nodes = model.graph.all_nodes()
     used = {node.op_type for node in nodes if node.domain == dialect.DOMAIN}
     for op_type in sorted(used - known):

@@ -87,7 +87,9 @@ def allowed(graph: str, **given: object) -> int:
     """Count the work the rule allows for one call with distinct intermediate values."""
     x = np.asarray([[3, 5]], np.float32)
     model = parse(graph)
-    feeds = {value.name: np.asarray(given.get(value.name or "", x)) for value in model.graph.inputs}
+    feeds = {
+        value.name: np.asarray(given.get(value.name or "", x)) for value in model.graph.inputs
+    }
     return Allowance(model)({str(name): array for name, array in feeds.items()}).total()
 
 
@@ -144,9 +146,13 @@ def test_catches_work_in_vain(marked: str, lowered: str) -> None:
 
 
 def test_catches_work_done_twice() -> None:
-    doubled = SKIP_LOWERED.replace("on_y = MatMul (x, w1)", "twice = MatMul (x, w1)\n" + """
+    doubled = SKIP_LOWERED.replace(
+        "on_y = MatMul (x, w1)",
+        "twice = MatMul (x, w1)\n"
+        + """
         again = MatMul (x, w1)
-        on_y = Max (twice, again)""")
+        on_y = Max (twice, again)""",
+    )
     marked = parse(SKIP)
     with pytest.raises(AssertionError, match="1 compute nodes run in vain when {'take': 1}"):
         assert_lazy(marked, parse(doubled), every_feeds(marked))

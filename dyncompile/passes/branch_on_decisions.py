@@ -133,64 +133,84 @@ def _branch_decision(selectors: list[Selector], sequence: Sequence, scopes: Scop
     masks = exclusive_work(sequence, scopes, selectors)
     outer = [selector for selector in selectors if selector.node not in masks]
     for group, absorbed in _runs(outer, masks, sequence):
-        region = _region(group, absorbed, masks, count, sequence)
-        first = next(iter(region.selectors.values()))
-        outside = {
-            output: uses
-            for node in region.nodes
-            for output in node.outputs
-            if (uses := _uses_outside(output, region, sequence, scopes))
-            or output.is_graph_output()
-        }
-        nodes, became = BranchBuilder(region, first).build(plan_branches(region, [*outside]))
-        made = {output for node in nodes for output in node.outputs}
-        for value, uses in outside.items():
-            new = became[value]
-            if value.is_graph_output() and new not in made:  # an output has a node of its own
-                nodes.append(ir.Node("", "Identity", [new], outputs=[like(value)]))
-                new = nodes[-1].outputs[0]
-            new.metadata_props.update(value.metadata_props)
-            for user, index in uses:
-                user.replace_input_with(index, new)
-            for index, output in enumerate(sequence.graph.outputs):
-                if output is value:
-                    sequence.graph.outputs[index] = new
-        sequence.replace(list(region.nodes), nodes)
-        for node in nodes:
-            scopes.adopt(node)
-        for node in region.nodes:
-            masks.pop(node, None)
+        chosen = {selector.node for selector in group} | absorbed
+        while early := _returning(_with_work(chosen, masks), sequence):
+            _build(_with_work(early, masks), masks, group[0], count, sequence, scopes)
+        _build(_with_work(chosen, masks), masks, group[0], count, sequence, scopes)
 
 
-def _region(
-    group: list[Selector],
-    absorbed: set[ir.Node],
-    masks: Mapping[ir.Node, int],
-    count: int,
-    sequence: Sequence,
-) -> Region:
-    """Collect the group, what lies between, and the exclusive work they need."""
-    nodes = {selector.node for selector in group} | absorbed
+def _with_work(nodes: set[ir.Node], masks: Mapping[ir.Node, int]) -> set[ir.Node]:
+    """Return the nodes and the exclusive work that they need."""
+    found = set(nodes)
     stack = list(nodes)
     while stack:
         for value in inputs_of(stack.pop()):
             node = value.producer()
-            if node in masks and node not in nodes:
-                nodes.add(node)
+            if node in masks and node not in found:
+                found.add(node)
                 stack.append(node)
-    decision = group[0].decision
-    selectors = {
-        node: selector
-        for node in nodes
-        if (selector := Selector.from_node(node)) and selector.decision is decision
-    }
-    full = (1 << count) - 1
-    return Region(
+    return found
+
+
+def _returning(nodes: set[ir.Node], sequence: Sequence) -> set[ir.Node]:
+    """Return the nodes whose results come back to the others by way of nodes outside.
+
+    Exclusive work may be used by an enclosed selector too, elsewhere in the graph. Where the
+    rest of the nodes waits for that use, such work has to be done first, in an If of its own.
+    """
+    ordered = sequence.sorted(nodes)
+    outside: dict[ir.Node, set[ir.Node]] = {}
+    for node in sequence.between(ordered[0], ordered[-1]):
+        before = {value.producer() for value in inputs_of(node)}
+        sources = {source for b in before if b in outside for source in outside[b]}
+        if node in nodes:
+            if sources:
+                return sources
+        elif sources or before & nodes:
+            outside[node] = sources | {b for b in before if b is not None and b in nodes}
+    last = {value.producer() for value in inputs_of(ordered[-1])}
+    return {source for b in last if b in outside for source in outside[b]}
+
+
+def _build(
+    nodes: set[ir.Node],
+    masks: dict[ir.Node, int],
+    selector: Selector,
+    count: int,
+    sequence: Sequence,
+    scopes: Scopes,
+) -> None:
+    """Put the nodes into branches, and what others read of them behind these."""
+    decision = selector.decision
+    found = {node: s for node in nodes if (s := Selector.from_node(node)) is not None}
+    region = Region(
         nodes=sequence.sorted(nodes),
-        needed={node: masks.get(node, full) for node in nodes},
-        selectors=selectors,
+        needed={node: masks.pop(node, (1 << count) - 1) for node in nodes},
+        selectors={node: s for node, s in found.items() if s.decision is decision},
         count=count,
     )
+    outside = {
+        output: uses
+        for node in region.nodes
+        for output in node.outputs
+        if (uses := _uses_outside(output, region, sequence, scopes)) or output.is_graph_output()
+    }
+    new, became = BranchBuilder(region, selector).build(plan_branches(region, [*outside]))
+    made = {output for node in new for output in node.outputs}
+    for value, uses in outside.items():
+        result = became[value]
+        if value.is_graph_output() and result not in made:  # an output has a node of its own
+            new.append(ir.Node("", "Identity", [result], outputs=[like(value)]))
+            result = new[-1].outputs[0]
+        result.metadata_props.update(value.metadata_props)
+        for user, index in uses:
+            user.replace_input_with(index, result)
+        for index, output in enumerate(sequence.graph.outputs):
+            if output is value:
+                sequence.graph.outputs[index] = result
+    sequence.replace(list(region.nodes), new)
+    for node in new:
+        scopes.adopt(node)
 
 
 def _uses_outside(
