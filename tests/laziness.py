@@ -34,6 +34,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -196,7 +197,7 @@ def _origin(value: ir.Value) -> tuple[ir.Value, bool]:
     return value, flipped
 
 
-def _with_outputs(model: ir.Model, names: Iterable[str | None]) -> Any:
+def _with_outputs(model: ir.Model, names: Iterable[str | None]) -> onnx.ModelProto:
     proto = runnable_proto(model)
     del proto.graph.output[:]
     for name in names:
@@ -205,7 +206,7 @@ def _with_outputs(model: ir.Model, names: Iterable[str | None]) -> Any:
 
 
 def _counted(op_type: str, done: list[Work]) -> type[OpRun]:
-    op = cast(type[OpRun], load_op("", op_type, 21))
+    op: Any = load_op("", op_type, 21)
 
     def _run(self: OpRun, *inputs: Array, **attributes: object) -> tuple[Array, ...]:
         done.append((op_type, inputs[0].tobytes(), inputs[1].tobytes()))

@@ -7,7 +7,7 @@ summation: outputs are compared for equality, and no decision is ever a near-tie
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -163,7 +163,7 @@ class Network:
         used = self._used()
         rng = np.random.default_rng(self.seed)
         flag = (1,) if self.per_sample else ()
-        choices = {
+        choices: dict[int, list[object]] = {
             OPEN0: [False, True],
             OPEN1: [False, True],
             LEVEL: list(range(-1, LEVELS + 1)),  # out of range: clamped
@@ -203,7 +203,7 @@ def _weight(shape: tuple[int, ...], seed: int, number: int) -> NDArray[np.float3
     if shape == VECTOR:
         matrix = np.eye(4, dtype=np.float32)[rng.permutation(4)] * rng.choice([-1, 1], 4)
         matrix[rng.integers(4), rng.integers(4)] += 1
-        return (matrix + 0.0).astype(np.float32)  # no negative zeros
+        return np.asarray(matrix + 0.0, np.float32)  # no negative zeros
     kernel = np.zeros((2, 2, 3, 3), np.float32)
     for channel in range(2):
         kernel[channel, rng.integers(2), rng.integers(3), rng.integers(3)] = rng.choice(
@@ -320,8 +320,9 @@ class _Sketch:
     def residual_form(self, x: int, depth: int) -> int:
         decision = self.decision(x)
         f = self.region(x, depth)
-        form = self.draw(st.sampled_from([AddGated, AddMasked]))
-        return self.add_op(form(decision, x, f))
+        masked = self.draw(st.booleans())
+        op = AddMasked(decision, x, f) if masked else AddGated(decision, x, f)
+        return self.add_op(op)
 
     def stateful(self, x: int, depth: int) -> int:
         """A recurrent gate: its state runs along the depth whatever is skipped."""
@@ -478,6 +479,8 @@ class _Writer:
                 self._node(out, f"Relu ({self._names[x]})", self._tensor)
             case Add(a, b):
                 self._node(out, f"Add ({self._names[a]}, {self._names[b]})", self._tensor)
+            case Gate() | Switch():
+                self._selector(op, results)
             case AddGated(decision, x, f):
                 self._residual(out, x, self._gate(out, decision, f, self._zeros()))
             case AddMasked(decision, x, f):
@@ -487,6 +490,11 @@ class _Writer:
                 masked = self._line(f"masked{out}", f"Mul ({self._names[f]}, {mask})")
                 self._types.append(f"{self._tensor} {masked}")
                 self._residual(out, x, masked)
+            case _:
+                self._decision(op, out)
+
+    def _selector(self, op: Gate | Switch, results: tuple[int, ...]) -> None:
+        match op:
             case Gate(decision, on, off):
                 for k, one, other in zip(results, on, off, strict=True):
                     self._names[k] = self._gate(k, decision, one, self._names[other])
@@ -499,8 +507,6 @@ class _Writer:
                         f"dyncompile.{switch} ({self._names[index]}, {chosen})",
                         self._tensor,
                     )
-            case _:
-                self._decision(op, out)
 
     def _decision(self, op: Op, out: int) -> None:
         match op:
@@ -563,7 +569,7 @@ class _Writer:
         self._constant("zeros", self._tensor, [0.0] * int(np.prod(self._network.shape)))
         return "zeros"
 
-    def _constant(self, name: str, kind: str, values: list[float]) -> None:
+    def _constant(self, name: str, kind: str, values: Sequence[float]) -> None:
         listed = ", ".join(f"{value:g}" for value in values)
         self._constants[name] = f"{kind} {name} = {{{listed}}}"
 
@@ -588,7 +594,7 @@ class TorchNetwork(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.knobs = {"level": Levels(range(LEVELS)), "threshold": Threshold(0.0)}
+        self.knobs = {"level": Levels(tuple(range(LEVELS))), "threshold": Threshold(0.0)}
         self._network = network
         self._weights = nn.ParameterList(
             [nn.Parameter(torch.from_numpy(weight)) for weight in network.weights().values()]
@@ -612,16 +618,14 @@ class TorchNetwork(nn.Module):
                     chosen = markers.switch(values[index], sides)
                     values.update(zip(results, chosen, strict=True))
                 case _:
-                    values[results[0]] = self._apply(op, values)
+                    values[results[0]] = self._compute(op, values)
         return tuple(values[k] for k in self._network.outputs)
 
-    def _apply(self, op: Op, values: Mapping[int, Tensor]) -> Tensor:
+    def _compute(self, op: Op, values: Mapping[int, Tensor]) -> Tensor:
         match op:
             case Dense(x, weight):
                 kernel = self._weights[self._places[weight]]
-                if kernel.ndim == 2:
-                    return values[x] @ kernel
-                return nn.functional.conv2d(values[x], kernel, padding=1)
+                return _dense(values[x], kernel)
             case Relu(x):
                 return values[x].relu()
             case Add(a, b):
@@ -648,7 +652,11 @@ class TorchNetwork(nn.Module):
                 raise AssertionError(op)
 
 
-def _total(x: Tensor, per_sample: bool) -> Tensor:  # noqa: FBT001
+def _dense(x: Tensor, kernel: Tensor) -> Tensor:
+    return x @ kernel if kernel.ndim == 2 else nn.functional.conv2d(x, kernel, padding=1)
+
+
+def _total(x: Tensor, per_sample: bool) -> Tensor:
     return x.flatten(1).sum(1) if per_sample else x.sum()
 
 

@@ -45,7 +45,7 @@ class OrtSession:
     """A model loaded into ONNX Runtime; feeds that it has no input for are left out."""
 
     def __init__(self, model: ir.Model, *, optimise: bool) -> None:
-        import onnxruntime as ort  # noqa: PLC0415
+        import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1

@@ -108,7 +108,7 @@ def test_functions_are_attached_for_markers_in_subgraphs() -> None:
     model = parse(
         """main (bool c, float[2] x) => (float[2] y) {
             y = If (c) <
-                then_branch = a () => (float[2] p) { p = dyncompile.Gate <name = "d"> (c, x, x) },
+                then_branch = a () => (float[2] p) { p = dyncompile.Gate (c, x, x) },
                 else_branch = b () => (float[2] q) { q = Identity (x) }
             >
         }"""

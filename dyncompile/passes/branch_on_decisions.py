@@ -13,6 +13,7 @@ import onnx_ir as ir
 from dyncompile.dialect import Selector
 from dyncompile.passes.build_branches import BranchBuilder, like
 from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.fold_implied_selectors import FOLDED
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.option_tree import Region, plan_branches
 from dyncompile.passes.orient_gates import TURNED
@@ -60,16 +61,52 @@ class BranchOnDecisions(ir.passes.InPlacePass):
 
 
 def _branch_graph(graph: ir.Graph, scopes: Scopes) -> bool:
-    nodes = [node for node in graph if Selector.from_node(node) is not None]
-    if not nodes:
-        return False
-    sequence = Sequence(graph)
-    for node in _outermost_first(nodes, sequence, scopes):
-        if node in sequence:  # else an enclosing decision took it along
-            group = _sharing(node, sequence)
-            _tag(group[0].decision)
-            _branch_decision(group, sequence, scopes)
-    return True
+    sequence: Sequence | None = None
+    while nodes := [node for node in graph if Selector.from_node(node) is not None]:
+        sequence = sequence or Sequence(graph)
+        for node in _outermost_first(nodes, sequence, scopes):
+            if node in sequence:  # else an enclosing decision took it along
+                group = _sharing(node, sequence)
+                _tag(group[0].decision)
+                _branch_decision(group, sequence, scopes)
+    if sequence is not None:
+        for group in _selecting_inside(sequence):
+            _branch_work_of_inner(group, sequence, scopes)
+    return sequence is not None
+
+
+def _selecting_inside(sequence: Sequence) -> list[list[Selector]]:
+    """Group the selectors of inner graphs whose decision is known in the graph already."""
+    groups: dict[ir.Value, list[Selector]] = {}
+    for owner in sequence.graph:
+        for node in nested_nodes(owner):
+            selector = Selector.from_node(node)
+            if selector is not None and selector.decision.graph is not node.graph:
+                groups.setdefault(selector.decision, []).append(selector)
+    inside = {graph for owner in sequence.graph for graph in _all_graphs(owner)}
+    return [group for decision, group in groups.items() if decision.graph not in inside]
+
+
+def _all_graphs(owner: ir.Node) -> Iterator[ir.Graph]:
+    for node in (owner, *nested_nodes(owner)):
+        yield from graphs_of(node)
+
+
+def _branch_work_of_inner(
+    group: list[Selector], sequence: Sequence, scopes: Scopes
+) -> None:
+    """Put work that several inner graphs share, but not under every option, into branches."""
+    masks = exclusive_work(sequence, scopes, group)
+    if not any(map(_is_heavy, masks)):
+        return
+    _tag(group[0].decision)
+    count = max(len(selector.options) for selector in group)
+    work = set(masks)
+    while early := _returning(work, sequence):
+        first = _with_work(early, masks)
+        _build(first, masks, group[0], count, sequence, scopes)
+        work -= first
+    _build(work, masks, group[0], count, sequence, scopes)
 
 
 def _sharing(node: ir.Node, sequence: Sequence) -> list[Selector]:
@@ -121,6 +158,7 @@ def _tag(decision: ir.Value) -> None:
         for user, index in decision.uses()
         if index == 0 and (selector := Selector.from_node(user)) is not None
     }
+    turned |= json.loads(notes.pop(FOLDED, "{}"))
     name, *others = sorted(turned, key=lambda name: (turned[name], name))
     notes.setdefault(DECISION, name)
     aliases = {other: turned[other] for other in others if other != notes[DECISION]}

@@ -42,6 +42,9 @@ class BranchBuilder:
         nodes = self._fill(plan, values)
         return [*self._outermost, *nodes], {w: self._find(w, plan, values) for w in plan.wanted}
 
+    def _name(self, *parts: str) -> str:
+        return ".".join((self._selector.decision.metadata_props[_DECISION], *parts))
+
     def _count(self, plan: Plan) -> None:
         self._places.update(plan.nodes)
         for half in plan.split or ():
@@ -70,18 +73,21 @@ class BranchBuilder:
         if self._places[node] == 1:
             assert isinstance(node.graph, ir.Graph)
             node.graph.remove(node)
-            _rewire(node, find)
-            return node
-        copy = _copy(node)
-        _rewire(copy, find)
-        values.update(zip(node.outputs, copy.outputs, strict=True))
-        return copy
+            placed = node
+        else:
+            placed = _copy(node)
+            values.update(zip(node.outputs, placed.outputs, strict=True))
+        if len(plan.options) == 1:
+            for graph in graphs_of(placed):
+                _decide_inside(graph, self._selector.decision, plan.options[0])
+        _rewire(placed, find)
+        return placed
 
     def _branch(self, plan: Plan, values: Values) -> list[ir.Node]:
         assert plan.split is not None
         condition, then, else_ = self._condition(plan)
         wanted = then.wanted
-        name = self._selector.decision.metadata_props[_DECISION]
+        name = self._name()
         node = ir.Node(
             "",
             "If",
@@ -135,23 +141,29 @@ class BranchBuilder:
         if max(second.options) < min(first.options):
             first, second = second, first
         if max(first.options) < min(second.options):
-            bound = _constant(np.asarray(min(second.options), np.int64), "bound")
+            bound = _constant(np.asarray(min(second.options), np.int64), self._name("bound"))
             self._outermost.append(bound)
-            return _test("Less", [decision, bound.outputs[0]]), first, second
+            return self._test("Less", [decision, bound.outputs[0]]), first, second
         table = np.zeros(self._region.count, np.bool_)
         table[list(first.options)] = True
-        members = _constant(table, "members")
+        members = _constant(table, self._name("members"))
         self._outermost.append(members)
-        return _test("Gather", [members.outputs[0], self._clamp()]), first, second
+        return self._test("Gather", [members.outputs[0], self._clamp()]), first, second
+
+    def _test(self, op_type: str, inputs: Sequence[ir.Value]) -> ir.Node:
+        node = ir.Node("", op_type, inputs)
+        node.outputs[0].name = self._name("test")
+        node.outputs[0].dtype = ir.DataType.BOOL
+        return node
 
     def _clamp(self) -> ir.Value:
         if self._clamped is None:
-            low = _constant(np.asarray(0, np.int64), "first")
-            high = _constant(np.asarray(self._region.count - 1, np.int64), "last")
+            low = _constant(np.asarray(0, np.int64), self._name("first"))
+            high = _constant(np.asarray(self._region.count - 1, np.int64), self._name("last"))
             clip = ir.Node(
                 "", "Clip", [self._selector.decision, low.outputs[0], high.outputs[0]]
             )
-            clip.outputs[0].name = f"{self._selector.name}.clamped"
+            clip.outputs[0].name = self._name("clamped")
             clip.outputs[0].dtype = ir.DataType.INT64
             self._outermost += [low, high, clip]
             self._clamped = clip.outputs[0]
@@ -169,13 +181,6 @@ def _mask_of(value: ir.Value, region: Region) -> int | None:
 def like(value: ir.Value) -> ir.Value:
     """Return a new value with the name, type and shape of another."""
     return ir.Value(name=value.name, type=value.type, shape=value.shape)
-
-
-def _test(op_type: str, inputs: Sequence[ir.Value]) -> ir.Node:
-    node = ir.Node("", op_type, inputs)
-    node.outputs[0].name = "taken"
-    node.outputs[0].dtype = ir.DataType.BOOL
-    return node
 
 
 def _constant(array: np.ndarray, name: str) -> ir.Node:  # type: ignore[type-arg]
@@ -196,6 +201,29 @@ def _absent(value: ir.Value) -> ir.Node:
             remedy="Run ONNX shape inference on the file first.",
         )
     return _constant(np.zeros((1,) * rank, value.dtype.numpy()), f"{value.name}.absent")
+
+
+def _decide_inside(graph: ir.Graph, decision: ir.Value, option: int) -> None:
+    """Replace the selectors of a known decision in an inner graph, and drop what that idles."""
+    for node in list(graph):
+        selector = Selector.from_node(node)
+        if selector is not None and selector.decision is decision:
+            selector.output.replace_all_uses_with(
+                selector.option(option), replace_graph_outputs=False
+            )
+            for index, output in enumerate(graph.outputs):
+                if output is selector.output:
+                    identity = ir.Node("", "Identity", [selector.option(option)])
+                    identity.outputs[0].name = output.name
+                    identity.outputs[0].type, identity.outputs[0].shape = output.type, output.shape
+                    graph.append(identity)
+                    graph.outputs[index] = identity.outputs[0]
+        for inner in graphs_of(node):
+            _decide_inside(inner, decision, option)
+    for node in reversed(list(graph)):
+        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+            graph.remove(node)
+            _rewire(node, lambda _: None)
 
 
 def _rewire(node: ir.Node, find: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["exclusive_work"]
+__all__ = ["exclusive_work", "numbers_needed"]
 
 import heapq
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from dyncompile.dialect import Selector
-from dyncompile.passes.scopes import Scopes, inputs_of
+from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
 from dyncompile.passes.sequence import Sequence
 
 
@@ -31,11 +31,8 @@ def exclusive_work(
     The walk goes backwards from the options and stops at the first node that is always needed,
     so its cost is the work found, not the graph.
     """
-    selectors = list(selectors)
-    decision = selectors[0].decision
-    count = max(len(selector.options) for selector in selectors)
-    full = (1 << count) - 1
-    masks: dict[ir.Node, int] = {}
+    selectors = tuple(selectors)
+    needs = _Needs(sequence, scopes, selectors)
     queue: list[tuple[tuple[int, int], int, ir.Node]] = []
     seen: set[ir.Node] = set()
 
@@ -51,23 +48,64 @@ def exclusive_work(
         visit(selector.options)
     while queue:
         *_, node = heapq.heappop(queue)
+        mask = needs.of_outputs(node, needs.full)
+        if mask != needs.full:
+            needs.known[node] = mask
+            visit(inputs_of(node))
+    return {node: mask for node, mask in needs.known.items() if node in sequence}
+
+
+class _Needs:
+    """Under which options of a decision nodes are needed, for nodes asked about last first."""
+
+    def __init__(
+        self, sequence: Sequence, scopes: Scopes, selectors: tuple[Selector, ...]
+    ) -> None:
+        self._graph = sequence.graph
+        self._scopes = scopes
+        self._decision = selectors[0].decision
+        self._count = max(len(selector.options) for selector in selectors)
+        self.full = (1 << self._count) - 1
+        self.known: dict[ir.Node, int] = {}
+        self._entered: set[ir.Node] = set()
+        # Only where an inner graph selects by this decision too can it need less than its owner.
+        self._within = {
+            scopes.find(user, self._graph)
+            for user, index in self._decision.uses()
+            if index == 0 and user.graph is not self._graph
+        }
+
+    def of_outputs(self, node: ir.Node, as_output: int) -> int:
+        """Return when the outputs of a node are needed, given when the graph's outputs are."""
         mask = 0
         for output in node.outputs:
             if output.is_graph_output():
-                mask = full
+                mask |= as_output
             for user, index in output.uses():
-                if mask == full:
-                    break
-                mask |= _needed_by(user, index, decision, count) & masks.get(
-                    scopes.within(user, sequence.graph), full
-                )
-        if mask != full:
-            masks[node] = mask
-            visit(inputs_of(node))
-    return masks
+                if mask == self.full:
+                    return mask
+                mask |= numbers_needed(user, index, self._decision, self._count) & self._of(user)
+        return mask
+
+    def _of(self, user: ir.Node) -> int:
+        outer = self._scopes.within(user, self._graph)
+        mask = self.known.get(outer, self.full)
+        if outer is user or outer not in self._within:
+            return mask
+        if outer not in self._entered:
+            self._entered.add(outer)
+            self._enter(outer, mask)
+        return self.known[user]
+
+    def _enter(self, owner: ir.Node, mask: int) -> None:
+        for graph in graphs_of(owner):
+            for node in reversed(graph):
+                self.known[node] = self.of_outputs(node, mask)
+                self._enter(node, self.known[node])
 
 
-def _needed_by(user: ir.Node, index: int, decision: ir.Value, count: int) -> int:
+def numbers_needed(user: ir.Node, index: int, decision: ir.Value, count: int) -> int:
+    """Return the options of the decision, as bits, under which a node reads one of its inputs."""
     selector = Selector.from_node(user)
     if selector is None or selector.decision is not decision:
         return (1 << count) - 1

@@ -1,33 +1,38 @@
-"""Fold a selector inside of work that already implies its decision."""
+"""Fold a selector where its use already implies the decision."""
 
 from __future__ import annotations
 
-__all__ = ["FoldImpliedSelectors"]
+__all__ = ["FOLDED", "FoldImpliedSelectors"]
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from dyncompile.dialect import Selector
-from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.exclusive_work import exclusive_work, numbers_needed
+from dyncompile.passes.orient_gates import TURNED
 from dyncompile.passes.scopes import Scopes
 from dyncompile.passes.sequence import Sequence
+
+FOLDED = "dyncompile.folded"
 
 
 @dataclass(frozen=True)
 class FoldImpliedSelectors(ir.passes.InPlacePass):
-    """Replace a selector that is only needed under one option of its decision by that option.
+    """Replace a use of a selector that only one option of its decision needs by that option.
 
     Before: ``g = Gate(take, a, b); f = Relu(g); y = Gate(take, f, x)``
     After: ``f = Relu(a); y = Gate(take, f, x)``
 
-    The other side then has no use and goes away; without this it would look needed to
-    every other decision.
+    The other side then has no use there and may go away; without this it would look needed to
+    every other decision. The names of selectors that vanish are noted at the decision.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Fold the selectors of the main graph, last first, until none is implied."""
+        """Fold the selectors of the main graph until no use is implied."""
         modified = False
         while _fold_all(model.graph):
             RemoveUnusedNodesPass()(model)
@@ -45,17 +50,31 @@ def _fold_all(graph: ir.Graph) -> bool:
     if not shared:
         return False
     sequence, scopes = Sequence(graph), Scopes(graph)
-    implied: list[tuple[ir.Node, int]] = []
-    for group in shared:
-        count = max(len(selector.options) for selector in group)
-        masks = exclusive_work(sequence, scopes, group)
-        for selector in group:
-            mask = masks.get(selector.node, (1 << count) - 1)
-            known = {selector.option(i) for i in range(count) if mask >> i & 1}
-            if mask and len(known) == 1:
-                implied.append((selector.node, mask.bit_length() - 1))
-    for node, number in implied:
-        selector = Selector.from_node(node)
-        assert selector is not None
-        selector.output.replace_all_uses_with(selector.option(number))
+    implied = [use for group in shared for use in _implied_uses(group, sequence, scopes)]
+    for user, index, selector, number in implied:
+        user.replace_input_with(index, selector.option(number))
+        _note(selector)
     return bool(implied)
+
+
+def _implied_uses(
+    group: list[Selector], sequence: Sequence, scopes: Scopes
+) -> Iterable[tuple[ir.Node, int, Selector, int]]:
+    """Yield user, input, selector and the option it must be, last users first."""
+    masks = exclusive_work(sequence, scopes, group)
+    count = max(len(selector.options) for selector in group)
+    for selector in reversed(group):
+        for user, index in selector.output.uses():
+            mask = numbers_needed(user, index, selector.decision, count)
+            mask &= masks.get(scopes.within(user, sequence.graph), (1 << count) - 1)
+            numbers = [number for number in range(count) if mask >> number & 1]
+            if len({selector.option(number) for number in numbers}) == 1:
+                yield user, index, selector, numbers[0]
+
+
+def _note(selector: Selector) -> None:
+    """Keep the name of a selector that may vanish, so that the manifest can list it."""
+    notes = selector.decision.metadata_props
+    folded = json.loads(notes.get(FOLDED, "{}"))
+    folded[selector.name] = TURNED in selector.node.metadata_props
+    notes[FOLDED] = json.dumps(folded, sort_keys=True)

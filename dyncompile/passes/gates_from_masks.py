@@ -21,22 +21,22 @@ class GatesFromMasks(ir.passes.InPlacePass):
     Before: ``m = Cast(take); y = Mul(f, m)`` with ``take`` a bool of one element
     After: ``y = dyncompile.Gate(take, f, zeros)``
 
-    Only masks of one decision that a gate of the model also uses, or that have a static shape
-    of one element, are touched. Where ``f`` holds infinities or NaN the two forms differ when the
+    Only masks of one element are touched, and only products that something computed goes into.
+    Where ``f`` holds infinities or NaN the two forms differ when the
     mask is 0: the product is NaN, the gate gives 0.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite the products of the main graph."""
         modified = False
-        names = {s.decision: s.name for n in model.graph if (s := Selector.from_node(n))}
+        names = {s.name for node in model.graph if (s := Selector.from_node(node)) is not None}
         for node in list(model.graph):
             if node.op_type == "Mul" and not node.domain:
                 modified |= _rewrite(node, model.graph, names)
         return ir.passes.PassResult(model, modified=modified)
 
 
-def _rewrite(node: ir.Node, graph: ir.Graph, names: dict[ir.Value, str]) -> bool:
+def _rewrite(node: ir.Node, graph: ir.Graph, names: set[str]) -> bool:
     for index, value in enumerate(node.inputs):
         other = node.inputs[1 - index]
         decision = _decision_behind(value) if value is not None else None
@@ -53,7 +53,7 @@ def _rewrite(node: ir.Node, graph: ir.Graph, names: dict[ir.Value, str]) -> bool
         )
         zeros.outputs[0].name = f"{output.name}.off"
         zeros.outputs[0].type, zeros.outputs[0].shape = output.type, output.shape
-        name = names.setdefault(decision, _name(node, names))
+        name = _name(node, names)
         gate = ir.Node(
             DOMAIN,
             "Gate",
@@ -107,9 +107,11 @@ def _dims(graph: ir.Graph, value: ir.Value) -> ir.Value:
     return dims
 
 
-def _name(node: ir.Node, names: dict[ir.Value, str]) -> str:
-    name, number, taken = f"mask.{node.name}", 1, set(names.values())
+def _name(node: ir.Node, taken: set[str]) -> str:
+    """A mask has a name of its own: only gates can be forced in the model."""
+    name, number = f"mask.{node.name}", 1
     while name in taken:
         number += 1
         name = f"mask.{node.name}#{number}"
+    taken.add(name)
     return name

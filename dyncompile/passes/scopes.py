@@ -61,7 +61,13 @@ class Scopes:
 
     def within(self, node: ir.Node, graph: ir.Graph) -> ir.Node:
         """Return the node of ``graph`` that is the given node or contains it."""
-        while node.graph is not graph:
+        found = self.find(node, graph)
+        assert found is not None, f"{node.name} is not inside {graph.name}"
+        return found
+
+    def find(self, node: ir.Node | None, graph: ir.Graph) -> ir.Node | None:
+        """Return the same, or None if the node stands elsewhere."""
+        while node is not None and node.graph is not graph:
             assert isinstance(node.graph, ir.Graph), f"{node.name} is in no graph"
-            node = self._owner[node.graph]
+            node = self._owner.get(node.graph)
         return node
