@@ -5,9 +5,12 @@ from __future__ import annotations
 __all__ = ["capture_model"]
 
 import inspect
+import io
+import logging
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +74,10 @@ def capture_model(
     names = _output_names(traced.result)
     graph = _export_onnx(program, opset)
     _name_ends(graph, list(inputs), names)
-    if not any(Selector.from_node(node) for node in graph.graph.all_nodes()):
+    selectors = [s for node in graph.graph.all_nodes() if (s := Selector.from_node(node))]
+    for selector in selectors:
+        _check_batch(selector)
+    if not selectors:
         raise MarkerError(
             "the model has no marker, so nothing would be decided at run time.",
             where=type(model).__name__,
@@ -79,6 +85,17 @@ def capture_model(
             " or export it with torch.onnx.export.",
         )
     return graph
+
+
+def _check_batch(selector: Selector) -> None:
+    shape = selector.decision.shape
+    if shape is not None and any(size != 1 for size in shape):
+        size = "a dynamic batch" if not isinstance(shape[0], int) else f"a batch of {shape[0]}"
+        raise MarkerError(
+            f"it decides per sample, and the example inputs are {size}.",
+            where=f"decision {selector.name!r}",
+            remedy="Give example inputs with batch 1, or decide once per call (shape []).",
+        )
 
 
 def bind_inputs(
@@ -160,7 +177,7 @@ class _Traced(nn.Module):
         self._declared = knobs
         self.result: object = None
 
-    def forward(self, **inputs: Tensor) -> object:
+    def forward(self, inputs: dict[str, Tensor]) -> object:
         knobs = {id(inputs[name]): knob for name, knob in self._declared.items()}
         with markers.capture(self.model, knobs):
             self.result = self.model(**inputs)
@@ -189,13 +206,29 @@ def _export_program(
     traced: _Traced, inputs: dict[str, Tensor], shapes: dict[str, Any] | None
 ) -> torch.export.ExportedProgram:
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quiet():
             return torch.export.export(
-                traced, (), inputs, dynamic_shapes=shapes, strict=False
+                traced, (inputs,), dynamic_shapes=shapes, strict=False
             )
     except Exception as error:  # torch raises many kinds; each becomes one line
         raise _explained(error, type(traced.model).__name__) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch has to say about its own internals off the user's screen."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.fx")]
+    loggers += [logging.getLogger("torch.fx.experimental.symbolic_shapes")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _explained(error: Exception, model: str) -> DyncompileError:
@@ -247,8 +280,7 @@ def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
         torch.ops.dyncompile.switch.default: switch,
     }
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             exported = torch.onnx.export(
                 program,
                 dynamo=True,

@@ -123,7 +123,8 @@ def _branching(graph: ir.Graph, enclosing: Enclosing) -> Iterator[tuple[ir.Node,
         yield node, enclosing
         for side in ("then", "else"):
             branch = node.attributes[f"{side}_branch"].as_graph()
-            yield from _branching(branch, (*enclosing, (name, _options(node, side)[0])))
+            outer = tuple(pair for pair in enclosing if pair[0] != name)
+            yield from _branching(branch, (*outer, (name, _options(node, side)[0])))
 
 
 def _options(node: ir.Node, side: str) -> list[int]:

@@ -82,7 +82,9 @@ def export(  # noqa: PLR0913 - one entry point, every option by name
 
         known = {**getattr(model, "knobs", {}), **(knobs or {})}
         report_progress("capture", 0, 1)
-        graph = capture_model(model, example_inputs or (), known, dynamic_shapes)
+        graph = capture_model(
+            model, () if example_inputs is None else example_inputs, known, dynamic_shapes
+        )
         report_progress("capture", 1, 1)
     if target == "onnx":
         for number, step in enumerate(pipeline.run(graph, ort.PASSES), 1):
@@ -128,7 +130,9 @@ def _verify(  # noqa: PLR0913
     from dyncompile import verify
     from dyncompile.capture import bind_inputs
 
-    bound = bind_inputs(model, example_inputs or (), manifest.knobs)
+    bound = bind_inputs(
+        model, () if example_inputs is None else example_inputs, manifest.knobs
+    )
     example = {n: np.asarray(v) for n, v in bound.items() if n not in manifest.knobs}
     if samples is None:
         chosen = verify.draw_samples(example)

@@ -208,16 +208,13 @@ def _decide_inside(graph: ir.Graph, decision: ir.Value, option: int) -> None:
     for node in list(graph):
         selector = Selector.from_node(node)
         if selector is not None and selector.decision is decision:
-            selector.output.replace_all_uses_with(
-                selector.option(option), replace_graph_outputs=False
-            )
+            known = selector.option(option)
             for index, output in enumerate(graph.outputs):
-                if output is selector.output:
-                    identity = ir.Node("", "Identity", [selector.option(option)])
-                    identity.outputs[0].name = output.name
-                    identity.outputs[0].type, identity.outputs[0].shape = output.type, output.shape
-                    graph.append(identity)
-                    graph.outputs[index] = identity.outputs[0]
+                if output is selector.output:  # a branch returns a value of its own
+                    copy = ir.Node("", "Identity", [known], outputs=[like(output)])
+                    graph.append(copy)
+                    graph.outputs[index] = copy.outputs[0]
+            selector.output.replace_all_uses_with(known)
         for inner in graphs_of(node):
             _decide_inside(inner, decision, option)
     for node in reversed(list(graph)):
