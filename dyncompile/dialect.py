@@ -12,6 +12,7 @@ __all__ = [
     "Selector",
     "attach_functions",
     "detach_functions",
+    "option_count",
     "register_schemas",
     "switch_op_type",
 ]
@@ -95,6 +96,12 @@ class Selector:
     def output(self) -> ir.Value:
         """The value chosen."""
         return self.node.outputs[0]
+
+
+def option_count(decision: ir.Value) -> int:
+    """Return how many options a decision has: those of its largest selector, in any graph."""
+    selectors = (Selector.from_node(node) for node, index in decision.uses() if index == 0)
+    return max(len(selector.options) for selector in selectors if selector is not None)
 
 
 def switch_op_type(count: int) -> str:

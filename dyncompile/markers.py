@@ -114,6 +114,12 @@ def switch(index: Tensor, options: Sequence[Tree], *, name: str | None = None) -
             )
         for first, leaf in zip(flat[0][0], leaves, strict=True):
             _sides(where, first, leaf)
+    if not isinstance(index, Tensor):
+        raise MarkerError(
+            f"the index is {type(index).__name__}.",
+            where=where,
+            remedy="Give an int64 tensor; where Python knows the index, call that option.",
+        )
     one_hot = index.is_floating_point()
     if one_hot and (index.ndim == 0 or index.shape[-1] != len(options)):
         raise MarkerError(
@@ -150,7 +156,7 @@ def per_level(
     Raises:
         MarkerError: the number of levels is unknown at export.
     """
-    scope = _scope.get()
+    scope = _current()
     knob = scope.knobs.get(id(level)) if scope else None
     if count is None and isinstance(knob, Levels):
         count = len(knob.values)
@@ -316,12 +322,17 @@ class _Scope:
 _scope: ContextVar[_Scope | None] = ContextVar("dyncompile_scope", default=None)
 
 
+def _current() -> _Scope | None:
+    """Return the scope that names decisions; compiled code has none, and Dynamo cannot ask."""
+    return None if torch.compiler.is_dynamo_compiling() else _scope.get()
+
+
 def _module_names(root: nn.Module) -> dict[int, str]:
     return {id(module): name for name, module in root.named_modules()}
 
 
 def _at_level(fn: Callable[[int], Tree], level: int) -> Tree:
-    scope = _scope.get()
+    scope = _current()
     if scope is None:
         return fn(level)
     scope.levels.append(level)
@@ -336,7 +347,7 @@ def _at_level(fn: Callable[[int], Tree], level: int) -> Tree:
 
 def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
     """Return the decision as [] or [N], forced if a path says so, and its name."""
-    scope = _scope.get()
+    scope = _current()
     flat = take.flatten() if take.ndim else take
     if scope is None:
         return flat, name or ""
@@ -348,7 +359,7 @@ def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
 
 
 def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor, str]:
-    scope = _scope.get()
+    scope = _current()
     one_hot = index.is_floating_point()
     if torch.compiler.is_exporting():
         name = scope.name(index, name) if scope else name
@@ -395,7 +406,7 @@ def _aligned(decision: Tensor, side: Tensor) -> Tensor:
 
 
 def _where(marker: str, name: str | None) -> str:
-    scope = _scope.get()
+    scope = _current()
     place = name or (scope.running[-1] if scope and scope.running else None)
     return f"{marker} {place!r}" if place else marker
 

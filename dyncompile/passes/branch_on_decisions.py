@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import Selector, option_count
 from dyncompile.passes.build_branches import BranchBuilder, like
 from dyncompile.passes.exclusive_work import exclusive_work
 from dyncompile.passes.fold_implied_selectors import FOLDED
@@ -100,7 +100,7 @@ def _branch_work_of_inner(
     if not any(map(_is_heavy, masks)):
         return
     _tag(group[0].decision)
-    count = max(len(selector.options) for selector in group)
+    count = option_count(group[0].decision)
     work = set(masks)
     while early := _returning(work, sequence):
         first = _with_work(early, masks)
@@ -167,7 +167,7 @@ def _tag(decision: ir.Value) -> None:
 
 
 def _branch_decision(selectors: list[Selector], sequence: Sequence, scopes: Scopes) -> None:
-    count = max(len(selector.options) for selector in selectors)
+    count = option_count(selectors[0].decision)
     masks = exclusive_work(sequence, scopes, selectors)
     outer = [selector for selector in selectors if selector.node not in masks]
     for group, absorbed in _runs(outer, masks, sequence):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import Selector, option_count
 from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
 from dyncompile.passes.sequence import Sequence
 
@@ -64,7 +64,7 @@ class _Needs:
         self._graph = sequence.graph
         self._scopes = scopes
         self._decision = selectors[0].decision
-        self._count = max(len(selector.options) for selector in selectors)
+        self._count = option_count(self._decision)
         self.full = (1 << self._count) - 1
         self.known: dict[ir.Node, int] = {}
         self._entered: set[ir.Node] = set()

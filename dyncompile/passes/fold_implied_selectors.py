@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import Selector, option_count
 from dyncompile.passes.exclusive_work import exclusive_work, numbers_needed
 from dyncompile.passes.orient_gates import TURNED
 from dyncompile.passes.scopes import Scopes
@@ -62,7 +62,7 @@ def _implied_uses(
 ) -> Iterable[tuple[ir.Node, int, Selector, int]]:
     """Yield user, input, selector and the option it must be, last users first."""
     masks = exclusive_work(sequence, scopes, group)
-    count = max(len(selector.options) for selector in group)
+    count = option_count(group[0].decision)
     for selector in reversed(group):
         for user, index in selector.output.uses():
             mask = numbers_needed(user, index, selector.decision, count)
