@@ -14,9 +14,9 @@ options, and walk back from the outputs: ``n`` is needed under ``D = k`` if the 
 
 - A decision computed from ``n`` never forbids it: the walk meets ``n`` through the decision,
   under each option.
-- Nested decisions: once ``n`` is known to be needed only under some options of ``D``, it lives
-  where ``D`` is one of these, and every other decision is asked again there. This repeats
-  until nothing changes.
+- Nested decisions: each forbids by itself, so work of an inner option is asked for both.
+- Two decisions that forbid only together do not count: where ``n`` is needed if ``D`` is 0 and
+  ``E`` is 1, and for another reason if ``D`` is 1, neither alone says no.
 - Work that the sides of two *different* decisions share is needed when either wants it. No
   decision alone forbids it, so it may stand outside both. So may the work a decision is
   computed from, if users of the decision are on several sides.
@@ -123,19 +123,15 @@ class Allowance:
 
     def _when_needed(self, node: ir.Node) -> dict[ir.Value, frozenset[int]] | None:
         """Return, per decision, the options under which the node is needed; None if never."""
-        known = {d: frozenset(range(count)) for d, count in self._options.items()}
-        if node not in self._walk(known):
+        every = {d: frozenset(range(count)) for d, count in self._options.items()}
+        if node not in self._walk(every):
             return None
-        known_before = None
-        while known != known_before:
-            known_before = dict(known)
-            for decision in self._decisions:
-                known[decision] = frozenset(
-                    k
-                    for k in known[decision]
-                    if node in self._walk({**known, decision: frozenset([k])})
-                )
-        return known
+        return {
+            decision: frozenset(
+                k for k in options if node in self._walk({**every, decision: frozenset([k])})
+            )
+            for decision, options in every.items()
+        }
 
     def _walk(self, known: Mapping[ir.Value, frozenset[int]]) -> set[ir.Node]:
         met: set[ir.Node] = set()

@@ -69,27 +69,23 @@ def _branch_graph(graph: ir.Graph, scopes: Scopes) -> bool:
                 group = _sharing(node, sequence)
                 _tag(group[0].decision)
                 _branch_decision(group, sequence, scopes)
-    if sequence is not None:
-        for group in _selecting_inside(sequence):
-            _branch_work_of_inner(group, sequence, scopes)
+    for group in _selecting_inside(graph):
+        sequence = sequence or Sequence(graph)
+        _branch_work_of_inner(group, sequence, scopes)
     return sequence is not None
 
 
-def _selecting_inside(sequence: Sequence) -> list[list[Selector]]:
+def _selecting_inside(graph: ir.Graph) -> list[list[Selector]]:
     """Group the selectors of inner graphs whose decision is known in the graph already."""
+    inside: set[ir.Graph] = set()
     groups: dict[ir.Value, list[Selector]] = {}
-    for owner in sequence.graph:
-        for node in nested_nodes(owner):
-            selector = Selector.from_node(node)
-            if selector is not None and selector.decision.graph is not node.graph:
+    for owner in graph:
+        for node in (owner, *nested_nodes(owner)):
+            inside.update(graphs_of(node))
+            selector = Selector.from_node(node) if node is not owner else None
+            if selector is not None:
                 groups.setdefault(selector.decision, []).append(selector)
-    inside = {graph for owner in sequence.graph for graph in _all_graphs(owner)}
     return [group for decision, group in groups.items() if decision.graph not in inside]
-
-
-def _all_graphs(owner: ir.Node) -> Iterator[ir.Graph]:
-    for node in (owner, *nested_nodes(owner)):
-        yield from graphs_of(node)
 
 
 def _branch_work_of_inner(
