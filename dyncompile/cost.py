@@ -9,22 +9,17 @@ from __future__ import annotations
 
 __all__ = ["always", "sides_from_model", "total"]
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from dyncompile.macs import is_counted, node_macs, sizes
 from dyncompile.manifest import Side
 from dyncompile.passes.scopes import graphs_of
 
 _TAG = "dyncompile."
-
-# Where an operator has its weight; the other factor is input 0.
-_CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
-_PRODUCTS = {"Gemm": 0, "MatMul": 0, "MatMulInteger": 0, "QLinearMatMul": 0}
-_RECURRENT = {"LSTM", "GRU", "RNN"}
 
 # Operators that take shapes, axes or positions after their one data input.
 _SHAPED = {"Expand", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Tile", "Unsqueeze"}
@@ -127,10 +122,10 @@ def _described(model: ir.Model) -> ir.Model:
     values = (
         value
         for node in model.graph.all_nodes()
-        if _is_counted(node)
+        if is_counted(node)
         for value in (*node.inputs, node.outputs[0])
     )
-    if all(value is None or _sizes(value) is not None for value in values):
+    if all(value is None or sizes(value) is not None for value in values):
         return model
     copy = model.clone()
     ShapeInferencePass(strict_mode=False)(copy)
@@ -175,7 +170,7 @@ def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _R
         bodies = list(graphs_of(node))
         if bodies:
             choices.append(_choice(node, bodies, weights))
-        own.macs += _macs(node)
+        own.macs += node_macs(node)
         for value in _data_inputs(node):
             own.weights.update(_weights(value, weights))
     inside = frozenset[str]().union(*(choice.decisions for choice in choices))
@@ -215,8 +210,8 @@ def _rounds(node: ir.Node) -> int:
             return max(int(count.numpy().item()), 0)
     if node.op_type == "Scan" and node.outputs:
         states = len(node.inputs) - node.attributes["num_scan_inputs"].as_int()
-        sizes = _sizes(node.inputs[states])
-        return sizes[0] if sizes and "scan_input_axes" not in node.attributes else 1
+        found = sizes(node.inputs[states])
+        return found[0] if found and "scan_input_axes" not in node.attributes else 1
     return 1
 
 
@@ -257,54 +252,3 @@ def _data_inputs(node: ir.Node) -> Iterator[ir.Value]:
     for value in node.inputs[:1] if shaped else node.inputs:
         if value is not None:
             yield value
-
-
-def _is_counted(node: ir.Node) -> bool:
-    return node.domain == "" and (
-        node.op_type in _CONVOLUTIONS | _PRODUCTS
-        or node.op_type in _RECURRENT | {"ConvTranspose"}
-    )
-
-
-def _macs(node: ir.Node) -> int:
-    if not _is_counted(node):
-        return 0
-    if node.op_type in _CONVOLUTIONS:
-        weight = _sizes(_input(node, _CONVOLUTIONS[node.op_type]))
-        return math.prod(_sizes(node.outputs[0]) or ()) * math.prod((weight or ())[1:])
-    if node.op_type == "ConvTranspose":
-        weight = _sizes(_input(node, 1))
-        return math.prod(_sizes(_input(node, 0)) or ()) * math.prod((weight or ())[1:])
-    if node.op_type in _PRODUCTS:
-        return _product_macs(node)
-    if node.op_type in _RECURRENT:
-        steps = math.prod((_sizes(_input(node, 0)) or ())[:2])
-        matrices = (_sizes(_input(node, index)) for index in (1, 2))
-        return steps * sum(math.prod(matrix) for matrix in matrices if matrix)
-    return 0
-
-
-def _product_macs(node: ir.Node) -> int:
-    left = _sizes(_input(node, 0)) or [1]
-    inner = left[-1]
-    if node.op_type == "Gemm" and "transA" in node.attributes:
-        inner = left[0] if node.attributes["transA"].as_int() else inner
-    output = _sizes(node.outputs[0])
-    if output is None:
-        right = _sizes(_input(node, 3 if node.op_type == "QLinearMatMul" else 1)) or [1]
-        output = [*left[:-1], right[-1]]
-    return math.prod(output) * inner
-
-
-def _input(node: ir.Node, index: int) -> ir.Value | None:
-    return node.inputs[index] if index < len(node.inputs) else None
-
-
-def _sizes(value: ir.Value | None) -> list[int] | None:
-    """Return the shape, symbolic dimensions as 1; None if it is not known."""
-    if value is None:
-        return None
-    if value.shape is None:
-        tensor = ir.convenience.get_const_tensor(value)
-        return None if tensor is None else list(tensor.shape.numpy())
-    return [size if isinstance(size, int) else 1 for size in value.shape]

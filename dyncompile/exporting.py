@@ -18,7 +18,7 @@ from dyncompile.dialect import attach_functions, detach_functions
 from dyncompile.errors import ArtifactError, InputError
 from dyncompile.knobs import Knob
 from dyncompile.manifest import Manifest
-from dyncompile.passes import DefaultKnobs
+from dyncompile.passes import DefaultKnobs, OmitInnerTypes
 from dyncompile.targets import ort
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def export(  # noqa: PLR0913 - one entry point, every option by name
     report = None
     if verify and not isinstance(model, (str, Path)):
         report = _verify(graph, manifest, model, example_inputs, samples, report_progress)
+    if target == "onnx":
+        OmitInnerTypes()(graph)
     if default_knobs:
         DefaultKnobs(tuple(known.items()))(graph)
     artifact.write(graph, manifest, path, external_data=external_data)

@@ -9,6 +9,8 @@ __all__ = [
     "FoldImpliedSelectors",
     "GatesFromMasks",
     "NameUniquely",
+    "OmitDefaults",
+    "OmitInnerTypes",
     "OrientGates",
     "PlaceWeights",
     "ResidualsIntoGates",
@@ -21,6 +23,7 @@ from dyncompile.passes.default_knobs import DefaultKnobs
 from dyncompile.passes.fold_implied_selectors import FoldImpliedSelectors
 from dyncompile.passes.gates_from_masks import GatesFromMasks
 from dyncompile.passes.name_uniquely import NameUniquely
+from dyncompile.passes.omit_defaults import OmitDefaults, OmitInnerTypes
 from dyncompile.passes.orient_gates import OrientGates
 from dyncompile.passes.place_weights import PlaceWeights
 from dyncompile.passes.residuals_into_gates import ResidualsIntoGates

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from dyncompile.dialect import Selector
-from dyncompile.passes.scopes import inputs_of
+from dyncompile.macs import node_macs
+from dyncompile.passes.scopes import graphs_of, inputs_of
+
+_MOST_POSTPONED = 2
+_SMALL_MACS = 16_000_000  # some 0.2 ms: a hand-over costs a few microseconds
+_SMALL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ def plan_branches(region: Region, wanted: Sequence[ir.Value]) -> Plan:
 
     Nested sets of options become a ladder, disjoint ones a balanced tree. Where sets overlap
     without nesting, the split that repeats the least work is taken, and the rest is repeated.
+    What a branch hands to the next costs a runtime a change of layout on either side, so on two
+    of three rungs of a ladder small work is not done at the rung but repeated in both halves.
     """
     return _plan(region, tuple(range(region.count)), wanted, frozenset())
 
@@ -72,6 +79,7 @@ def _plan(
     options: tuple[int, ...],
     wanted: Sequence[ir.Value],
     done: AbstractSet[ir.Node],
+    postponed: int = 0,
 ) -> Plan:
     reached = _reached(region, options, wanted) - done
     here = _shared_by_all(region, options, reached)
@@ -79,10 +87,24 @@ def _plan(
     open_ = [w for w in wanted if _is_open(region, options, w, rest)]
     if not open_:
         return Plan(options, here, wanted)
-    below = done | set(here)
     halves = _split(region, options, open_, rest)
-    first, second = (_plan(region, half, open_, below) for half in halves)
+    if here and postponed < _MOST_POSTPONED and _is_worth_repeating(here):
+        here, postponed = [], postponed + 1
+        open_ = [w for w in wanted if _is_open(region, options, w, reached)]
+    else:
+        postponed = 0
+    below = done | set(here)
+    first, second = (_plan(region, half, open_, below, postponed) for half in halves)
     return Plan(options, here, wanted, (first, second))
+
+
+def _is_worth_repeating(nodes: Sequence[ir.Node]) -> bool:
+    """Whether a copy in either half is better than handing results across a branch."""
+    if any(any(graphs_of(node)) for node in nodes):
+        return False
+    weights = {value for node in nodes for value in inputs_of(node) if value.is_initializer()}
+    stored = sum(value.const_value.nbytes for value in weights if value.const_value is not None)
+    return sum(map(node_macs, nodes)) <= _SMALL_MACS and stored <= _SMALL_BYTES
 
 
 def _is_open(

@@ -64,12 +64,12 @@ class PlaceWeights(ir.passes.InPlacePass):
         modified = False
         constant = value.const_value
         for graph, uses in users.items():
-            if graph is home or constant is None or _is_placed(value, uses):
+            if graph is home or constant is None or _is_placed(uses):
                 continue
             if constant.nbytes <= self.copy_bytes:
                 local = _register(graph, value, constant)
             elif any(node.op_type in _PREPARED for node, _ in uses):
-                local = _wrap(graph, value)
+                local = _wrap(graph, value, home)
             else:
                 continue
             for node, index in uses:
@@ -86,10 +86,14 @@ def _graphs(graph: ir.Graph) -> Iterator[ir.Graph]:
             yield from _graphs(inner)
 
 
-def _is_placed(value: ir.Value, uses: list[tuple[ir.Node, int]]) -> bool:
-    """Whether the branch already reads an outer constant only through a foldable view."""
-    del value
-    return all(node.op_type in {"Reshape", "Slice"} and index == 0 for node, index in uses)
+def _is_placed(uses: list[tuple[ir.Node, int]]) -> bool:
+    """Whether a branch reads an outer constant only to make a foldable view of one."""
+    return all(
+        node.op_type in {"Reshape", "Slice"}
+        and node.inputs[0] is not None
+        and node.inputs[0].is_initializer()
+        for node, _ in uses
+    )
 
 
 def _register(graph: ir.Graph, like: ir.Value, constant: ir.TensorProtocol) -> ir.Value:
@@ -100,18 +104,8 @@ def _register(graph: ir.Graph, like: ir.Value, constant: ir.TensorProtocol) -> i
     return local
 
 
-def _wrap(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    constant = value.const_value
-    assert constant is not None
-    dims = np.asarray(constant.shape.numpy(), np.int64)
-    shape = ir.Value(
-        name=f"{value.name}.shape.in.{graph.name}",
-        type=ir.TensorType(ir.DataType.INT64),
-        shape=ir.Shape([len(dims)]),
-        const_value=ir.tensor(dims),
-    )
-    graph.register_initializer(shape)
-    view = ir.Node("", "Reshape", [value, shape])
+def _wrap(graph: ir.Graph, value: ir.Value, home: ir.Graph) -> ir.Value:
+    view = ir.Node("", "Reshape", [value, _dims(value, home)])
     output = view.outputs[0]
     output.name = f"{value.name}.in.{graph.name}"
     output.type, output.shape = value.type, value.shape
@@ -120,3 +114,19 @@ def _wrap(graph: ir.Graph, value: ir.Value) -> ir.Value:
     else:
         graph.append(view)
     return output
+
+
+def _dims(value: ir.Value, home: ir.Graph) -> ir.Value:
+    """Return the dimensions of a constant, stored beside it, once for all of that shape."""
+    assert value.const_value is not None
+    dims = np.asarray(value.const_value.shape.numpy(), np.int64)
+    name = "dims." + "x".join(map(str, dims))
+    if name not in home.initializers:
+        shape = ir.Value(
+            name=name,
+            type=ir.TensorType(ir.DataType.INT64),
+            shape=ir.Shape(dims.shape),
+            const_value=ir.tensor(dims),
+        )
+        home.register_initializer(shape)
+    return home.initializers[name]

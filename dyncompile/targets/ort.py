@@ -12,6 +12,7 @@ from dyncompile.passes import (
     BranchOnDecisions,
     FoldImpliedSelectors,
     GatesFromMasks,
+    OmitDefaults,
     OrientGates,
     PlaceWeights,
     ResidualsIntoGates,
@@ -29,4 +30,5 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     BranchOnDecisions(),
     RemoveUnusedNodesPass(),
     PlaceWeights(),
+    OmitDefaults(),
 )

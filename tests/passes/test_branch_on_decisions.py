@@ -3,7 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from dyncompile.errors import GraphError
-from dyncompile.passes import BranchOnDecisions
+from dyncompile.passes import BranchOnDecisions, option_tree
 from dyncompile.passes.scopes import graphs_of
 from tests.support import (
     assert_rewrites,
@@ -69,15 +69,29 @@ def test_work_shared_across_heavy_nodes_is_handed_on() -> None:
     assert_same_numbers(before, model, every_feeds(before))
 
 
-def test_nested_prefixes_become_a_ladder() -> None:
+def test_nested_prefixes_become_a_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = """main (int64 level, float[1,4] x) => (float[1,4] y) {
         a = Exp (x) b = Neg (a) c = Sin (b) d = Abs (c)
         p = Relu (a) q = Relu (b) r = Relu (c) s = Relu (d)
         y = dyncompile.Switch4 <name = "level"> (level, p, q, r, s)
     }"""
-    model = _lowered(graph)
-    assert _shape(model.graph) == [
+    monkeypatch.setattr(option_tree, "_MOST_POSTPONED", 0)
+    assert _shape(_lowered(graph).graph) == [
         "Exp", ["Relu"], ["Neg", ["Relu"], ["Sin", ["Relu"], ["Abs", "Relu"]]]
+    ]  # fmt: skip
+
+
+def test_small_work_is_repeated_on_two_of_three_rungs() -> None:
+    graph = """main (int64 level, float[1,4] x) => (float[1,4] y) {
+        a = Exp (x) b = Neg (a) c = Sin (b) d = Abs (c) e = Cos (d)
+        p = Relu (a) q = Relu (b) r = Relu (c) s = Relu (d) t = Relu (e)
+        y = dyncompile.Switch5 <name = "level"> (level, p, q, r, s, t)
+    }"""
+    assert _shape(_lowered(graph).graph) == [
+        "Exp", ["Relu"],
+        [["Neg", "Relu"],
+         [["Neg", "Sin", "Relu"],
+          ["Neg", "Sin", "Abs", ["Relu"], ["Cos", "Relu"]]]],
     ]  # fmt: skip
 
 
@@ -89,7 +103,10 @@ def test_disjoint_options_become_a_balanced_tree() -> None:
     assert _shape(_lowered(graph).graph) == [[["Exp"], ["Neg"]], [["Sin"], ["Abs"]]]
 
 
-def test_options_that_share_work_stay_together_wherever_they_stand() -> None:
+def test_options_that_share_work_stay_together_wherever_they_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(option_tree, "_MOST_POSTPONED", 0)
     graph = """main (int64 level, float[1,4] x) => (float[1,4] y) {
         a = Exp (x) b = Neg (x) c = Sin (a) d = Sin (b) e = Cos (a) f = Cos (b)
         y = dyncompile.Switch4 <name = "level"> (level, c, d, e, f)

@@ -32,16 +32,15 @@ def test_a_weight_of_both_branches_is_seen_through_a_view() -> None:
                 then_branch = on () => (float[1,9] a) {{ a = MatMul (x, w) }},
                 else_branch = off () => (float[1,9] b) {{ n = Neg (x) b = MatMul (n, w) }}>
         }}""",
-        after=f"""main (bool take, float[1,4] x) => (float[1,9] y) <{W}> {{
+        after=f"""main (bool take, float[1,4] x) => (float[1,9] y)
+            <{W}, int64[2] "dims.4x9" = {{4, 9}}> {{
             y = If (take) <
-                then_branch = on () => (float[1,9] a)
-                    <int64[2] "w.shape.in.on" = {{4, 9}}, float[4,9] "w.in.on"> {{
-                    "w.in.on" = Reshape (w, "w.shape.in.on")
+                then_branch = on () => (float[1,9] a) {{
+                    "w.in.on" = Reshape (w, "dims.4x9")
                     a = MatMul (x, "w.in.on")
                 }},
-                else_branch = off () => (float[1,9] b)
-                    <int64[2] "w.shape.in.off" = {{4, 9}}, float[4,9] "w.in.off"> {{
-                    "w.in.off" = Reshape (w, "w.shape.in.off")
+                else_branch = off () => (float[1,9] b) {{
+                    "w.in.off" = Reshape (w, "dims.4x9")
                     n = Neg (x)
                     b = MatMul (n, "w.in.off")
                 }}>

@@ -1,6 +1,8 @@
-"""Command line: read options, call the library, print what it made."""
+"""The command ``run``."""
 
 from __future__ import annotations
+
+__all__ = ["run_command"]
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,82 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dyncompile.errors import ArtifactError, DyncompileError, InputError, KnobError
+from dyncompile.cli.options import FILE
+from dyncompile.errors import InputError, KnobError
 from dyncompile.knobs import Knob, Levels
 
 if TYPE_CHECKING:
     from dyncompile.runtime import Net
 
-FILE = click.Path(path_type=Path)
 
-
-class _Group(click.Group):
-    """Turn every DyncompileError into one line on stderr and exit code 1."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except DyncompileError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
-
-
-@click.group(cls=_Group)
-@click.version_option(package_name="dyncompile")
-def main() -> None:
-    """Compile dynamic PyTorch networks for ONNX Runtime and TensorRT."""
-
-
-@main.command()
-@click.argument("file", type=FILE, metavar="NET.onnx")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def inspect(file: Path, as_json: bool) -> None:
-    """Print the knobs and the decisions of an artifact, and what either side costs."""
-    from rich.console import Console
-
-    from dyncompile import artifact, cost
-    from dyncompile.inspecting import (
-        decisions_tree,
-        knobs_table,
-        plain,
-        size_in_bytes,
-        spell,
-        values_table,
-    )
-
-    model, manifest = artifact.read(file)
-    if manifest is None:
-        raise ArtifactError(
-            "not a dyncompile artifact: it has no manifest.",
-            where=str(file),
-            remedy="Export the network with dyncompile.",
-        )
-    if as_json:
-        click.echo(manifest.to_json())
-        return
-    whole, fixed = cost.total(model), cost.always(model)
-    target = "marked (dense, to be compiled)" if manifest.target == "marked" else "onnx"
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}"
-    )
-    if data := manifest.external_data:
-        console.print(f"Weights: {plain(data.file)}, {size_in_bytes(data.bytes)}")
-    console.print(f"Whole network: {spell(whole)}")
-    console.print(f"Always runs: {spell(fixed, whole)}")
-    console.print(values_table(model, manifest.knobs))
-    if manifest.knobs:
-        console.print(knobs_table(manifest.knobs))
-    console.print(decisions_tree(manifest.decisions, whole))
-
-
-@main.command()
+@click.command("run")
 @click.argument("file", type=FILE, metavar="NET.onnx")
 @click.argument("data", type=FILE, nargs=-1, metavar="[X.npy]...")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=X.npy", help="Input by name.")
 @click.option("--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="0.8, 2, 0.8,0.9")
 @click.option("-o", "--output", type=FILE, help="Write .npy (one output) or .npz.")
 @click.option("--trace", is_flag=True, help="Print the option that every decision took.")
-def run(
+def run_command(
     file: Path,
     data: tuple[Path, ...],
     inputs: tuple[str, ...],

@@ -1,0 +1,48 @@
+"""Command line: read options, call the library, print what it made. One file per command."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import click
+
+from dyncompile.cli.demo import demo_command
+from dyncompile.cli.export import export_command
+from dyncompile.cli.inspect import inspect_command
+from dyncompile.cli.run import run_command
+from dyncompile.cli.verify import verify_command
+from dyncompile.errors import DyncompileError
+
+_EXTRAS = {
+    **dict.fromkeys(("onnxscript", "safetensors", "sklearn", "torch"), "methods"),
+    "onnxruntime": "cpu",
+}
+
+
+class _Group(click.Group):
+    """Turn every DyncompileError into one line on stderr and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except DyncompileError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _EXTRAS:
+                raise
+            raise click.ClickException(
+                f"{package} is not installed."
+                f" Install it with: pip install 'dyncompile[{_EXTRAS[package]}]'"
+            ) from error
+
+
+@click.group(cls=_Group)
+@click.version_option(package_name="dyncompile")
+def main() -> None:
+    """Compile dynamic PyTorch networks for ONNX Runtime and TensorRT."""
+
+
+for command in (export_command, inspect_command, run_command, verify_command, demo_command):
+    main.add_command(command)

@@ -1,0 +1,87 @@
+"""What the commands print of an artifact and of its verification."""
+
+from __future__ import annotations
+
+__all__ = ["print_artifact", "print_report"]
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+from rich.console import Console
+
+from dyncompile import cost
+from dyncompile.inspecting import decisions_tree, plain, size_in_bytes, spell
+from dyncompile.manifest import Manifest
+
+if TYPE_CHECKING:
+    from dyncompile.verify import Report
+
+_MOST_LINES = 8
+
+
+def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Console) -> None:
+    """Print what a file is, its size, and what its decisions cost."""
+    target = "marked (dense, to be compiled)" if manifest.target == "marked" else "onnx"
+    console.print(
+        f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}"
+    )
+    if data := manifest.external_data:
+        console.print(f"Weights: {plain(data.file)}, {size_in_bytes(data.bytes)}")
+    if manifest.knobs:
+        console.print(f"Knobs: {plain(', '.join(manifest.knobs))}")
+    whole = cost.total(model)
+    console.print(f"Whole network: {spell(whole)}")
+    if manifest.target == "marked":  # what a side costs is known once it is compiled
+        names = ", ".join(decision.name for decision in manifest.decisions)
+        console.print(f"Decisions ({len(manifest.decisions)}): {plain(names)}")
+    else:
+        console.print(decisions_tree(manifest.decisions, whole))
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print what verification saw."""
+    points, paths = len(report.operating_points), _count(report.paths, "path")
+    console.print(
+        f"[bold]Verified[/]: {_count(report.samples, 'sample')} at"
+        f" {_count(points, 'operating point')};"
+        f" largest difference {report.largest_difference:.2g} of the largest element."
+    )
+    if report.paths:
+        which = (
+            "all there are" if report.complete else "every decision every way, not all paths"
+        )
+        console.print(f"Forced {paths}: {which}.")
+    else:
+        console.print("Forced no path: a marked file runs all of them.")
+    _print_list("Decided without a marker, so not forced", report.unforced, console)
+    ties = [
+        f"{tie.decision} in sample {tie.sample}"
+        f"{''.join(f', {name}={value}' for name, value in tie.operating_point.items())}"
+        f" (by {tie.margin:.2g})"
+        for tie in report.near_ties
+    ]
+    _print_list("Near ties, decided otherwise than the model", ties, console)
+    reached = [f"{_spell(path)} ({count}x)" for path, count in report.reached]
+    _print_list("Paths the samples took by themselves", reached, console)
+    unreached = [f"{name}={option}" for name, option in report.unreached]
+    if unreached:
+        console.print(f"No sample took by itself: {plain(', '.join(unreached))}")
+
+
+def _print_list(title: str, entries: Sequence[str], console: Console) -> None:
+    if entries:
+        console.print(f"{title}:")
+    for entry in entries[:_MOST_LINES]:
+        console.print(f"  {plain(entry)}")
+    if len(entries) > _MOST_LINES:
+        console.print(f"  and {len(entries) - _MOST_LINES} more")
+
+
+def _spell(path: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={option}" for name, option in path.items()) or "no decision"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,76 @@
+"""The command ``verify``."""
+
+from __future__ import annotations
+
+__all__ = ["verify_command"]
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dyncompile.cli.options import FILE, MODULE, SAMPLES, WEIGHTS
+from dyncompile.cli.progress import showing_progress
+from dyncompile.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from dyncompile.knobs import Knob
+    from dyncompile.loading import InputSpec
+
+
+@click.command("verify")
+@click.argument("file", type=FILE, metavar="NET.onnx")
+@click.argument("source", metavar=MODULE)
+@WEIGHTS
+@SAMPLES
+def verify_command(
+    file: Path, source: str, weights: Path | None, samples_file: Path | None
+) -> None:
+    """Hold an artifact against the network it was made from."""
+    from rich.console import Console
+
+    from dyncompile import artifact
+
+    model, manifest = artifact.read(file)
+    if manifest is None:
+        raise ArtifactError(
+            "not a dyncompile artifact: it has no manifest.",
+            where=str(file),
+            remedy="Export the network with dyncompile.",
+        )
+    from dyncompile import verify
+    from dyncompile.cli.report import print_report
+    from dyncompile.loading import draw_inputs, load_module, read_samples
+
+    for name in manifest.knobs:  # a default would keep it from being fed
+        model.graph.initializers.pop(name, None)
+    specs, is_dynamic = _inputs(model, manifest.knobs)
+    example = {name: tensor.numpy() for name, tensor in draw_inputs(specs).items()}
+    if samples_file is None:
+        samples = verify.draw_samples(example)
+    else:
+        samples = read_samples(samples_file, example, any_size=is_dynamic)
+    network = load_module(source, weights)
+    with showing_progress() as progress:
+        report = verify.verify(model, manifest, network, samples, progress=progress)
+    print_report(report, Console(highlight=False, soft_wrap=True))
+
+
+def _inputs(model: ir.Model, knobs: Mapping[str, Knob]) -> tuple[list[InputSpec], bool]:
+    """Return the inputs that are not knobs, dynamic sizes as 1, and whether there were any."""
+    from dyncompile.loading import InputSpec
+
+    specs, is_dynamic = [], False
+    for value in model.graph.inputs:
+        if value.name in knobs:
+            continue
+        assert value.name is not None
+        assert value.dtype is not None
+        assert value.shape is not None
+        is_dynamic |= not value.shape.is_static()
+        shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)
+        specs.append(InputSpec(value.name, value.dtype.numpy(), shape))
+    return specs, is_dynamic

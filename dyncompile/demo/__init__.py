@@ -1,0 +1,76 @@
+"""The demo: digits, a network that decides how much of itself to run, one file.
+
+A small ResNet with two early exits and three skippable blocks is trained on the scikit-learn
+digits, exported, and measured beside static networks that can only do one of its paths.
+Needs torch and scikit-learn; nothing else in the package imports it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Result", "run", "show"]
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+import dyncompile
+from dyncompile.demo.comparing import compare
+from dyncompile.demo.data import load_images
+from dyncompile.demo.reporting import progress_bars, show
+from dyncompile.demo.results import Result
+from dyncompile.demo.training import choose_threshold, one_thread, train
+from dyncompile.errors import ArtifactError
+from dyncompile.knobs import Threshold
+
+VERIFICATION_IMAGES = 32
+
+
+def run(
+    folder: Path, seed: int = 0, *, console: Console | None = None, epochs: int = 14
+) -> Result:
+    """Train, export, verify and compare; leaves ``digits.onnx`` and ``static/`` in a folder.
+
+    Args:
+        folder: Made if missing.
+        seed: Of the split into training and test images, and of the training.
+        console: Where progress is shown; None shows nothing.
+        epochs: How often each training image is seen.
+
+    Raises:
+        ArtifactError: the folder cannot be written to.
+        VerificationError: the artifact and the model disagree.
+    """
+    start = time.perf_counter()
+    artifact, static = folder / "digits.onnx", folder / "static"
+    _make(static)
+    with one_thread(), progress_bars(console) as add_bar:
+        data = load_images(seed)
+        model = train(data.train, seed, epochs=epochs, progress=add_bar("Training"))
+        threshold = choose_threshold(model, data.validation)
+        model.knobs = {"threshold": Threshold((threshold, threshold), low=0, high=1)}
+        samples = data.validation.head(VERIFICATION_IMAGES).images
+        report = dyncompile.export(
+            model,
+            (samples[:1],),
+            artifact,
+            samples={"image": samples.numpy()},
+            progress=add_bar("Exporting and verifying"),
+        )
+        assert report, "verification was asked for"
+        found = compare(
+            model, artifact, data.test, static, progress=add_bar("Comparing with static nets")
+        )
+    seconds = time.perf_counter() - start
+    return Result(artifact, static, len(data.validation), report, found, seconds)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"the folder cannot be made: {error.strerror}.",
+            where=str(folder),
+            remedy="Name a folder you may write to.",
+        ) from error

@@ -1,0 +1,167 @@
+"""Measure the artifact beside static networks of its paths, on the test images."""
+
+from __future__ import annotations
+
+__all__ = ["compare"]
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import dyncompile
+from dyncompile.demo.data import Split
+from dyncompile.demo.network import ALL_BLOCKS, EXITS, DigitsNet, spell
+from dyncompile.demo.results import Comparison, OperatingPoint, PathFound
+from dyncompile.demo.static import StaticPath, export_static
+from dyncompile.demo.timing import Call, Image, open_network, time_in_turns
+
+THRESHOLDS = (0.5, 0.7, 0.9, 1.0)  # measured beside the chosen one
+ROUNDS_PER_IMAGE = 3
+IMAGES_PER_PATH = 8
+ROUNDS_PER_PATH = 400
+
+Progress = Callable[[str, int, int], None]
+Decisions = tuple[tuple[str, int], ...]
+
+
+def compare(
+    model: DigitsNet,
+    artifact: Path,
+    data: Split,
+    static_folder: Path,
+    *,
+    most_paths: int = 6,
+    progress: Progress = lambda *_: None,
+) -> Comparison:
+    """Measure an artifact of the model beside static networks of its paths.
+
+    Everything that is timed runs in ONNX Runtime on one thread, one image a call, in turns.
+
+    Args:
+        model: The network the artifact was exported from, at the threshold chosen for it.
+        artifact: The exported file.
+        data: The test images.
+        static_folder: An existing folder, where the static networks are left for inspection.
+        most_paths: How many paths to measure, most frequent first.
+        progress: Called with what is done, how much of it and how much there is.
+    """
+    knob = model.knobs["threshold"].array("threshold")
+    chosen = round(float(knob[0]), 2)
+    test = _Test([image[None] for image in data.images.numpy()], data.labels.numpy())
+    statics = _Statics(model, static_folder, data.images[:1])
+    runs = _run_freely(artifact, sorted({chosen, *THRESHOLDS}), test.images, progress)
+    points, dense = _measure_points(artifact, runs, statics.open(ALL_BLOCKS), test, progress)
+    paths = []
+    frequent = Counter(runs[chosen].paths).most_common(most_paths)
+    for path, _ in frequent:
+        paths.append(_measure_path(path, _at(artifact, chosen), statics, runs[chosen], test))
+        progress("latency of each path", len(paths), len(frequent))
+    with torch.no_grad():
+        eager = model(data.images, torch.from_numpy(knob)).argmax(1).numpy()
+    agreeing = int((eager == runs[chosen].classes).sum())
+    return Comparison(len(data), agreeing, chosen, points, dense, tuple(paths))
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The test set, as the networks are fed it."""
+
+    images: list[Image]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the artifact did with each image: the class it gave, the decisions it met."""
+
+    classes: NDArray[np.int64]
+    paths: tuple[Decisions, ...]
+
+    def leaving(self) -> tuple[float, ...]:
+        """Return the share of the images that leave at each exit, and at the end."""
+        left = [next((e for e in EXITS if (e, 1) in path), None) for path in self.paths]
+        return tuple(left.count(place) / len(left) for place in (*EXITS, None))
+
+
+@dataclass(frozen=True)
+class _Statics:
+    """Exports and opens the static networks."""
+
+    model: DigitsNet
+    folder: Path
+    image: torch.Tensor
+
+    def open(self, path: Mapping[str, int], *, scores: bool = False) -> Call:
+        blocks, place = spell(path)
+        name = f"{blocks.replace('-', 'x')}-{place}{'-scores' if scores else ''}"
+        file = self.folder / f"{name.replace(' ', '')}.onnx"
+        export_static(StaticPath(self.model, path, scores=scores), self.image, file)
+        return open_network(file)
+
+
+def _at(artifact: Path, threshold: float) -> Call:
+    return open_network(artifact, threshold=np.full(len(EXITS), threshold, np.float32))
+
+
+def _run_freely(
+    artifact: Path, thresholds: Sequence[float], images: Sequence[Image], progress: Progress
+) -> dict[float, _Run]:
+    net = dyncompile.load(artifact, threads=1)
+    runs = {}
+    for threshold in thresholds:
+        classes, paths = [], []
+        for image in images:
+            classes.append(np.argmax(net(image, threshold=threshold)))
+            _, options = net.trace(image, threshold=threshold)
+            paths.append(tuple((name, k) for name, k in sorted(options.items()) if k >= 0))
+        runs[threshold] = _Run(np.array(classes), tuple(paths))
+        progress("accuracy at each threshold", len(runs), len(thresholds))
+    return runs
+
+
+def _measure_points(
+    artifact: Path, runs: Mapping[float, _Run], dense: Call, test: _Test, progress: Progress
+) -> tuple[dict[float, OperatingPoint], OperatingPoint]:
+    """Return what the artifact does at each threshold, and what the dense network does."""
+    calls = [*(_at(artifact, threshold) for threshold in runs), dense]
+    times = []
+    for image in test.images:
+        times.append(time_in_turns(calls, image, ROUNDS_PER_IMAGE))
+        progress("latency at each threshold", len(times), len(test.images))
+    *latencies, dense_latency = np.mean(times, axis=0).tolist()
+    points = {
+        threshold: OperatingPoint(_share(run.classes == test.labels), run.leaving(), latency)
+        for (threshold, run), latency in zip(runs.items(), latencies, strict=True)
+    }
+    return points, OperatingPoint(_accuracy(dense, test), (0.0, 0.0, 1.0), dense_latency)
+
+
+def _measure_path(
+    path: Decisions, artifact: Call, statics: _Statics, run: _Run, test: _Test
+) -> PathFound:
+    static, scored = (statics.open(dict(path), scores=scores) for scores in (False, True))
+    taking = np.array([each == path for each in run.paths])
+    some = np.flatnonzero(taking)[:IMAGES_PER_PATH]
+    rounds = ROUNDS_PER_PATH // len(some)
+    times = [time_in_turns([artifact, static, scored], test.images[k], rounds) for k in some]
+    return PathFound(
+        dict(path),
+        _share(taking),
+        _share((run.classes == test.labels)[taking]),
+        _accuracy(static, test),
+        *np.median(times, axis=0).tolist(),
+    )
+
+
+def _accuracy(network: Call, test: _Test) -> float:
+    classes = [np.argmax(network(image)[0]) for image in test.images]
+    return _share(np.array(classes) == test.labels)
+
+
+def _share(hits: NDArray[np.bool_]) -> float:
+    return float(hits.mean())

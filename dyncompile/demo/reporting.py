@@ -1,0 +1,149 @@
+"""Progress bars while the demo runs, tables when it is done."""
+
+from __future__ import annotations
+
+__all__ = ["progress_bars", "show"]
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnxruntime
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from dyncompile.demo.network import PLACES, spell
+from dyncompile.demo.results import Comparison, OperatingPoint, Result
+from dyncompile.demo.training import TOLERANCE
+from dyncompile.verify import Report
+
+AddBar = Callable[[str], Callable[[str, int, int], None]]
+
+
+@contextmanager
+def progress_bars(console: Console | None) -> Iterator[AddBar]:
+    """Give a function that adds a bar for a long step, and returns the bar's callback.
+
+    The callback takes the part the step is at, what is done of it, and what there is to do.
+    """
+    progress = Progress(
+        TextColumn("{task.description:26}"),
+        BarColumn(24),
+        TextColumn("{task.elapsed:3.0f} s"),
+        TextColumn("{task.fields[part]}"),
+        console=console,
+        disable=console is None,
+    )
+
+    def add(title: str) -> Callable[[str, int, int], None]:
+        for earlier in progress.task_ids:
+            progress.stop_task(earlier)
+        task = progress.add_task(title, part="")
+        return lambda part, done, total: progress.update(
+            task, part=part, completed=done, total=total
+        )
+
+    with progress:
+        yield add
+
+
+def show(result: Result, console: Console) -> None:
+    """Print what the demo found, in two tables, and where its files are."""
+    found = result.comparison
+    console.print()
+    console.print(_thresholds_table(found))
+    console.print(
+        "An image leaves at the first exit that is surer of its class than the threshold"
+        " (softmax). Chosen: the lowest threshold at which leaving early costs at most"
+        f" {TOLERANCE:.1%} of the {result.validation_images} validation images their right"
+        " class. Static, dense: a network that runs every block and has no exit.\n"
+    )
+    console.print(_paths_table(found))
+    console.print(
+        "Blocks: the skippable blocks on the path, - for one skipped. Images: share of the"
+        " test images that take the path. Right: of these. Static: a network that can do only"
+        " this path, and takes it with every image. Scored: one that also computes the scores"
+        f" the decisions need. Other paths: {_others(found):.1%} of the images.\n"
+    )
+    console.print(_verified(result.report))
+    console.print(
+        f"On {found.agreeing} of the {found.images} test images the artifact and the PyTorch"
+        " model give the same class.\n"
+        f"Times: {_machine()}; 1 thread, batch 1, in turns. {result.seconds:.0f} s in all.\n"
+    )
+    console.print(f"The artifact:        {result.artifact}", soft_wrap=True)
+    console.print(f"The static networks: {result.static_folder}", soft_wrap=True)
+
+
+def _thresholds_table(found: Comparison) -> Table:
+    title = f"One file, a threshold per call: {found.images} test images"
+    table = _table(title, "Threshold", "Right", *PLACES, "Mean ms", "Of dense")
+
+    def add(name: str, point: OperatingPoint) -> None:
+        table.add_row(
+            name,
+            f"{point.accuracy:.1%}",
+            *(f"{share:.0%}" for share in point.leaving),
+            f"{point.milliseconds:.3f}",
+            f"{point.milliseconds / found.dense.milliseconds:.2f}",
+        )
+
+    for threshold, point in found.points.items():
+        add(f"{threshold:.2f}{' (chosen)' * (threshold == found.threshold)}", point)
+    add("static, dense", found.dense)
+    return table
+
+
+def _paths_table(found: Comparison) -> Table:
+    title = f"Each path beside static networks, at threshold {found.threshold:.2f}"
+    columns = ["Blocks", "Leaves at", "Images", "Right", "Static\nright"]
+    columns += ["Artifact\nms", "Static\nms", "Artifact\n/ static", "Artifact\n/ scored"]
+    table = _table(title, *columns)
+    for path in found.paths:
+        table.add_row(
+            *spell(path.path),
+            f"{path.share:.1%}",
+            f"{path.accuracy:.1%}",
+            f"{path.static_accuracy:.1%}",
+            f"{path.milliseconds:.3f}",
+            f"{path.static:.3f}",
+            f"{path.milliseconds / path.static:.2f}",
+            f"{path.milliseconds / path.static_with_scores:.2f}",
+        )
+    return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _others(found: Comparison) -> float:
+    return max(0.0, 1 - sum(path.share for path in found.paths))
+
+
+def _verified(report: Report) -> str:
+    return (
+        f"Verified before it was written: {report.samples} validation images at"
+        f" {len(report.operating_points)} settings of the threshold, and"
+        f" {report.paths} {'paths, all there are,' if report.complete else 'of the paths'}"
+        f" by force; largest difference to PyTorch {report.largest_difference:.1g},"
+        f" {len(report.near_ties)} near-ties."
+    )
+
+
+def _machine() -> str:
+    """Name the processor and the runtime."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+        models = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+        name = next(models, name).strip()
+    return f"{name}, {os.cpu_count()} cores, onnxruntime {onnxruntime.__version__}"
