@@ -187,9 +187,8 @@ def _check_needs_nothing(factory: Callable[..., object], spec: str) -> None:
 
 
 def _told(error: BaseException) -> str:
-    if isinstance(error, Exception):
-        return one_line(error)
-    return f"{type(error).__name__} ({error})"
+    said = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {said[:300] or 'no message'}"
 
 
 def _last_line(error: BaseException, file: str | None = None) -> str | None:

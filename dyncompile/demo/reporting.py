@@ -81,7 +81,8 @@ def show(result: Result, console: Console) -> None:
 
 def _thresholds_table(found: Comparison) -> Table:
     title = f"One file, a threshold per call: {found.images} test images"
-    table = _table(title, "Threshold", "Right", *PLACES, "Mean ms", "Of dense")
+    places = (f"Leave at\n{place}" for place in PLACES)
+    table = _table(title, "Threshold", "Right", *places, "Mean\nms", "Time\n/ dense")
 
     def add(name: str, point: OperatingPoint) -> None:
         table.add_row(
@@ -100,7 +101,7 @@ def _thresholds_table(found: Comparison) -> Table:
 
 def _paths_table(found: Comparison) -> Table:
     title = f"Each path beside static networks, at threshold {found.threshold:.2f}"
-    columns = ["Blocks", "Leaves at", "Images", "Right", "Static\nright"]
+    columns = ["Blocks", "Leave\nat", "Images", "Right", "Static\nright"]
     columns += ["Artifact\nms", "Static\nms", "Artifact\n/ static", "Artifact\n/ scored"]
     table = _table(title, *columns)
     for path in found.paths:
@@ -118,7 +119,13 @@ def _paths_table(found: Comparison) -> Table:
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),  # the nine columns of paths fit 80 characters
+        pad_edge=False,
+    )
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     return table
@@ -131,10 +138,10 @@ def _others(found: Comparison) -> float:
 def _verified(report: Report) -> str:
     return (
         f"Verified before it was written: {report.samples} validation images at"
-        f" {len(report.operating_points)} settings of the threshold, and"
-        f" {report.paths} {'paths, all there are,' if report.complete else 'of the paths'}"
-        f" by force; largest difference to PyTorch {report.largest_difference:.1g},"
-        f" {len(report.near_ties)} near-ties."
+        f" {len(report.operating_points)} settings of the threshold, and {report.paths} paths"
+        f"{', all there are,' * report.complete} with the decisions forced."
+        f" Largest difference to PyTorch: {report.largest_difference:.0e} of the largest output."
+        f" Near-ties: {len(report.near_ties)}."
     )
 
 

@@ -35,7 +35,7 @@ def train(
         data: The images to learn from.
         seed: Seeds the weights, the order of the images and their distortions.
         epochs: How often each image is seen.
-        progress: Called after each step with what is done, how much of it and how much there is.
+        progress: Called after each step with the epoch, the steps done and all steps.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PlaceWeights"]
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,8 @@ class PlaceWeights(ir.passes.InPlacePass):
         for node, index in value.uses():
             assert isinstance(node.graph, ir.Graph)
             users.setdefault(node.graph, []).append((node, index))
-        if home in users or value.is_graph_output() or len(users) != 1:
+        placed = _is_placed(value.uses())
+        if placed or home in users or value.is_graph_output() or len(users) != 1:
             return self._share(value, home, users)
         (graph,) = users
         assert value.name is not None
@@ -86,7 +87,7 @@ def _graphs(graph: ir.Graph) -> Iterator[ir.Graph]:
             yield from _graphs(inner)
 
 
-def _is_placed(uses: list[tuple[ir.Node, int]]) -> bool:
+def _is_placed(uses: Iterable[tuple[ir.Node, int]]) -> bool:
     """Whether a branch reads an outer constant only to make a foldable view of one."""
     return all(
         node.op_type in {"Reshape", "Slice"}

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dyncompile.demo.reporting import progress_bars, show
+from dyncompile.demo.results import Comparison, OperatingPoint, PathFound, Result
+from dyncompile.verify import Report
+
+REPORT = Report(
+    operating_points=({}, {}, {}),
+    samples=32,
+    paths=14,
+    complete=True,
+    unforced=(),
+    largest_difference=4e-7,
+    near_ties=(),
+    reached=(),
+    unreached=(),
+)
+PATH = PathFound(
+    path={"skip1": 1, "exit1": 0, "skip2": 0, "exit2": 1},
+    share=0.3,
+    accuracy=1.0,
+    static_accuracy=0.971,
+    milliseconds=0.3,
+    static=0.2,
+    static_with_scores=0.25,
+)
+RESULT = Result(
+    artifact=Path("a.onnx"),
+    static_folder=Path("static"),
+    validation_images=400,
+    report=REPORT,
+    comparison=Comparison(
+        images=500,
+        agreeing=499,
+        threshold=0.4,
+        points={
+            0.4: OperatingPoint(0.985, (0.6, 0.3, 0.1), 0.2),
+            1.0: OperatingPoint(0.99, (0.0, 0.0, 1.0), 0.45),
+        },
+        dense=OperatingPoint(0.99, (0.0, 0.0, 1.0), 0.5),
+        paths=(PATH,),
+    ),
+    seconds=60.0,
+)
+
+
+def shown(width: int) -> list[str]:
+    text = io.StringIO()
+    show(RESULT, Console(file=text, width=width))
+    return text.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pytest.param("0.40 (chosen) 98.5% 60% 30% 10% 0.200 0.40", id="chosen-threshold"),
+        pytest.param("1.00 99.0% 0% 0% 100% 0.450 0.90", id="another-threshold"),
+        pytest.param("static, dense 99.0% 0% 0% 100% 0.500 1.00", id="dense"),
+        pytest.param("1 - exit 2 30.0% 100.0% 97.1% 0.300 0.200 1.50 1.20", id="path"),
+    ],
+)
+def test_tables_fit_80_columns(cells: str) -> None:
+    assert cells in [" ".join(line.split()) for line in shown(80)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "0.5% of the 400 validation images",
+        "Other paths: 70.0% of the images",
+        "14 paths, all there are,",
+        "On 499 of the 500 test images",
+        "a.onnx",
+    ],
+)
+def test_the_text_says_what_was_found(words: str) -> None:
+    assert words in " ".join(shown(1000))
+
+
+def test_a_bar_shows_its_step_and_the_part_it_is_at() -> None:
+    text = io.StringIO()
+    with progress_bars(Console(file=text, width=100)) as add_bar:
+        first = add_bar("Exporting")
+        first("passes", 1, 10)
+        first("paths", 14, 14)
+        add_bar("Comparing")("latency", 1, 2)
+    assert "Exporting" in text.getvalue()
+    assert "paths" in text.getvalue()
+    assert "latency" in text.getvalue()
+
+
+def test_without_a_console_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars(None) as add_bar:
+        add_bar("Training")("epoch 1", 1, 1)
+    assert capsys.readouterr() == ("", "")
