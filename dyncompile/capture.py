@@ -32,7 +32,7 @@ _Shapes = Mapping[str, Any] | Sequence[Any] | None
 
 def capture_model(
     model: nn.Module,
-    example_inputs: Sequence[Example] | Mapping[str, Example],
+    example_inputs: Sequence[Example] | Mapping[str, Example] | Tensor,
     knobs: Mapping[str, Knob],
     dynamic_shapes: _Shapes = None,
     opset: int = OPSET,
@@ -75,6 +75,7 @@ def capture_model(
     graph = _export_onnx(program, opset)
     _name_ends(graph, list(inputs), names)
     selectors = [s for node in graph.graph.all_nodes() if (s := Selector.from_node(node))]
+    _name_the_rest(selectors)
     for selector in selectors:
         _check_batch(selector)
     if not selectors:
@@ -85,6 +86,15 @@ def capture_model(
             " or export it with torch.onnx.export.",
         )
     return graph
+
+
+def _name_the_rest(selectors: list[Selector]) -> None:
+    """Name decisions in branches of torch.cond, where no module path is known."""
+    names: dict[ir.Value, str] = {}
+    for selector in selectors:
+        if not selector.name:
+            name = names.setdefault(selector.decision, f"inner#{len(names) + 1}")
+            selector.node.attributes["name"] = ir.AttrString("name", name)
 
 
 def _check_batch(selector: Selector) -> None:
@@ -100,7 +110,7 @@ def _check_batch(selector: Selector) -> None:
 
 def bind_inputs(
     model: nn.Module,
-    example_inputs: Sequence[Example] | Mapping[str, Example],
+    example_inputs: Sequence[Example] | Mapping[str, Example] | Tensor,
     knobs: Mapping[str, Knob],
 ) -> dict[str, Tensor]:
     """Return the inputs of ``forward`` by name, in its order, knobs at their defaults.
@@ -207,9 +217,7 @@ def _export_program(
 ) -> torch.export.ExportedProgram:
     try:
         with torch.no_grad(), _quiet():
-            return torch.export.export(
-                traced, (inputs,), dynamic_shapes=shapes, strict=False
-            )
+            return torch.export.export(traced, (inputs,), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch raises many kinds; each becomes one line
         raise _explained(error, type(traced.model).__name__) from error
 
@@ -246,7 +254,9 @@ def _explained(error: Exception, model: str) -> DyncompileError:
             where=where,
             remedy="Write this decision with dyncompile.gate, early_exit or switch.",
         )
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    first = next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), "no message"
+    )
     return MarkerError(
         f"the model cannot be traced: {name}: {first[:200]}.".replace("..", "."),
         where=where,

@@ -12,11 +12,10 @@ from typing import Literal
 import onnx_ir as ir
 
 from dyncompile.cost import sides_from_model
-from dyncompile.dialect import Selector
+from dyncompile.dialect import ALIASES, DECISION, ELSE, THEN, Selector
 from dyncompile.errors import GraphError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
-from dyncompile.passes.branch_on_decisions import ALIASES, DECISION
 from dyncompile.passes.scopes import graphs_of
 
 _MOST_POINTS = 32
@@ -91,7 +90,7 @@ def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:
     kinds: dict[str, Literal["gate", "switch"]] = {}
     for node, enclosing in _branching(model.graph, ()):
         name = node.metadata_props[DECISION]
-        options = [o for side in ("then", "else") for o in _options(node, side)]
+        options = [o for side in (THEN, ELSE) for o in _options(node, side)]
         counts[name] = max(counts.get(name, 0), 1 + max(options))
         outer = tuple(pair for pair in enclosing if pair[0] != name)
         under[name] = _common(under[name], outer) if name in under else outer
@@ -121,14 +120,14 @@ def _branching(graph: ir.Graph, enclosing: Enclosing) -> Iterator[tuple[ir.Node,
                 yield from _branching(inner, enclosing)
             continue
         yield node, enclosing
-        for side in ("then", "else"):
-            branch = node.attributes[f"{side}_branch"].as_graph()
+        for side, attribute in ((THEN, "then_branch"), (ELSE, "else_branch")):
+            branch = node.attributes[attribute].as_graph()
             outer = tuple(pair for pair in enclosing if pair[0] != name)
             yield from _branching(branch, (*outer, (name, _options(node, side)[0])))
 
 
 def _options(node: ir.Node, side: str) -> list[int]:
-    return [int(option) for option in node.metadata_props[f"dyncompile.{side}"].split(",")]
+    return [int(option) for option in node.metadata_props[side].split(",")]
 
 
 def _common(one: Enclosing, other: Enclosing) -> Enclosing:

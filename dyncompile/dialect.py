@@ -7,7 +7,13 @@ side of the same markers is ``dyncompile.markers``.
 from __future__ import annotations
 
 __all__ = [
+    "ALIASES",
+    "DECISION",
     "DOMAIN",
+    "ELSE",
+    "FOLDED",
+    "THEN",
+    "TURNED",
     "VERSION",
     "Selector",
     "attach_functions",
@@ -26,11 +32,29 @@ import onnx_ir as ir
 DOMAIN = "dyncompile"
 VERSION = 1
 
+# Notes in the metadata of a graph.
+DECISION = "dyncompile.decision"  # a value: the decision it holds; an If: the one it tests
+ALIASES = "dyncompile.aliases"  # a decision: other names, and whether they mean the opposite
+FOLDED = "dyncompile.folded"  # a decision: the same of selectors that passes made superfluous
+TURNED = "dyncompile.turned"  # a gate: its name stands for the opposite of its decision
+THEN = "dyncompile.then"  # an If: the options that lead to its branches
+ELSE = "dyncompile.else"
+
 _OPSET = 21
 _MANY_OPTIONS = 64
 _TYPES = [
     f"tensor({name})"
-    for name in ("bool", "int8", "uint8", "int32", "int64", "float16", "bfloat16", "float", "double")
+    for name in (
+        "bool",
+        "int8",
+        "uint8",
+        "int32",
+        "int64",
+        "float16",
+        "bfloat16",
+        "float",
+        "double",
+    )
 ]
 
 # A decision is rank 0 or one value per sample; it is aligned with the first axis of the sides.
@@ -152,7 +176,9 @@ def _schema(op_type: str, inputs: list[str]) -> onnx.defs.OpSchema:
             ("D", ["tensor(bool)" if op_type == "Gate" else "tensor(int64)"], "decision"),
             ("T", _TYPES, "what is chosen"),
         ],
-        attributes=[schema.Attribute("name", schema.AttrType.STRING, "decision", required=False)],
+        attributes=[
+            schema.Attribute("name", schema.AttrType.STRING, "decision", required=False)
+        ],
     )
 
 

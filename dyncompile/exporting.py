@@ -24,6 +24,8 @@ from dyncompile.targets import ort
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from dyncompile.capture import Example
+
     from dyncompile.verify import Report
 
 Samples = Mapping[str, NDArray[Any]] | Sequence[Mapping[str, NDArray[Any]]]
@@ -32,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 def export(  # noqa: PLR0913 - one entry point, every option by name
     model: nn.Module | str | Path,
-    example_inputs: Sequence[Tensor] | Mapping[str, Tensor] | Tensor | None,
+    example_inputs: Sequence[Example] | Mapping[str, Example] | Tensor | None,
     path: str | Path,
     knobs: Mapping[str, Knob] | None = None,
     target: Literal["onnx", "marked"] = "onnx",

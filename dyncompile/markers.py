@@ -42,7 +42,9 @@ Tree = TypeVar("Tree")
 
 
 @overload
-def gate(take: Tensor, on: Tensor, off: Tensor | float, *, name: str | None = None) -> Tensor: ...
+def gate(
+    take: Tensor, on: Tensor, off: Tensor | float, *, name: str | None = None
+) -> Tensor: ...
 @overload
 def gate(take: Tensor, on: Tree, off: Tree, *, name: str | None = None) -> Tree: ...
 def gate(take: Tensor, on: object, off: object, *, name: str | None = None) -> object:
@@ -136,11 +138,17 @@ def switch(index: Tensor, options: Sequence[Tree], *, name: str | None = None) -
     _check_shape(where, index.shape[:-1] if one_hot else index.shape, flat[0][0])
     decision, known = _decide_switch(index, len(options), name)
     columns = zip(*(leaves for leaves, _ in flat), strict=True)
-    return pytree.tree_unflatten([_choose(decision, list(c), known) for c in columns], structure)
+    return pytree.tree_unflatten(
+        [_choose(decision, list(c), known) for c in columns], structure
+    )
 
 
 def per_level(
-    level: Tensor, fn: Callable[[int], Tree], count: int | None = None, *, name: str | None = None
+    level: Tensor,
+    fn: Callable[[int], Tree],
+    count: int | None = None,
+    *,
+    name: str | None = None,
 ) -> Tree:
     """Run ``fn(k)`` for the level asked for, ``k`` a Python int: what differs per level.
 
@@ -267,40 +275,38 @@ class _Scope:
             _scope.reset(token)
 
     def _enter(self, module: nn.Module, _: object) -> None:
+        if torch.compiler.is_dynamo_compiling():  # a branch of torch.cond, a body of a loop
+            return
         if self.root is None or (module is self.root and not self.running):
             self.root = module
             self.names = _module_names(module)
             self._restart()
-        self.running.append(self.names.get(id(module), self.running[-1] if self.running else ""))
+        self.running.append(
+            self.names.get(id(module), self.running[-1] if self.running else "")
+        )
 
     def _leave(self, module: nn.Module, _: object, __: object) -> None:
         del module
-        self.running.pop()
+        if not torch.compiler.is_dynamo_compiling():
+            self.running.pop()
 
     def name(self, decision: Tensor, given: str | None) -> str:
-        known = self.decisions.get(id(decision))
         if given is None:
-            if known:
-                return known[1]
+            if id(decision) in self.decisions:
+                return self.decisions[id(decision)][1]
             place = (self.running[-1] if self.running else "") or "root"
             place += "".join(f"[{k}]" for k in self.levels)
             given, count = place, 1
             while given in self.owners:
                 count += 1
                 given = f"{place}#{count}"
-        elif known and known[1] != given:
-            raise MarkerError(
-                f"the same decision is already called {known[1]!r}.",
-                where=f"decision {given!r}",
-                remedy="Give gates that share one decision one name.",
-            )
         elif self.owners.get(given, decision) is not decision:
             raise MarkerError(
                 "two different decisions have this name.",
                 where=f"decision {given!r}",
                 remedy="Give each its own name, or pass both gates the same tensor.",
             )
-        self.decisions[id(decision)] = (decision, given)  # kept, so that ids are not reused
+        self.decisions.setdefault(id(decision), (decision, given))  # kept: ids are not reused
         self.owners[given] = decision
         return given
 
@@ -373,16 +379,17 @@ def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor,
 
 
 def _select(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
-    if torch.compiler.is_exporting():
-        return _gate_op(_hard(take), on, off, name)
-    if take.requires_grad:
-        return _gate_op(take, on, off, name)
-    return torch.where(_aligned(_hard(take), on), on, off)
+    if not torch.compiler.is_exporting() and not take.requires_grad:
+        return torch.where(_aligned(_hard(take), on), on, off)
+    decision = _hard(take) if torch.compiler.is_exporting() else take
+    chosen: Tensor = _gate_op(decision, on, off, name)
+    return chosen
 
 
 def _choose(index: Tensor, options: list[Tensor], name: str) -> Tensor:
     if torch.compiler.is_exporting() or index.requires_grad:
-        return _switch_op(index, options, name)
+        chosen: Tensor = _switch_op(index, options, name)
+        return chosen
     if index.is_floating_point():
         index = index.argmax(-1)
     return _pick(index, options)

@@ -18,7 +18,6 @@ class _Network(nn.Module):
 
     def __init__(self, forward: Callable[[nn.Linear, Tensor], Tensor]) -> None:
         super().__init__()
-        self.knobs = {}
         self.linear = nn.Linear(8, 8)
         self._forward = forward
 
@@ -54,7 +53,7 @@ def python_if() -> nn.Module:
     return _Network(lambda f, x: dyncompile.gate(x.mean(1) > 0, f(x) if x.sum() > 0 else x, x))
 
 
-def float_decision() -> nn.Module:
+def index_decision() -> nn.Module:
     return _Network(lambda f, x: dyncompile.gate(x.mean(1).long(), f(x), x, name="skip"))
 
 

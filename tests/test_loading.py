@@ -3,23 +3,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file, save_model
 from torch import nn
 
 from dyncompile.errors import InputError, MarkerError
-from dyncompile.loading import (
-    draw_inputs,
-    load_module,
-    load_weights,
-    parse_input,
-    read_samples,
-    split_samples,
-)
-
-F32 = np.float32
+from dyncompile.loading import load_module, load_weights
 
 FACTORIES = """
 import sibling
@@ -76,7 +66,7 @@ def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone() 
 
 def test_what_is_not_a_module_is_refused() -> None:
     Path("net.py").write_text("def make():\n    return 3")
-    with pytest.raises(MarkerError, match="this gives int, not a torch.nn.Module"):
+    with pytest.raises(MarkerError, match="this gives int, not a torch"):
         load_module("net.py:make")
 
 
@@ -93,7 +83,11 @@ def test_what_is_not_a_module_is_refused() -> None:
         ("class Net: pass", "net.py:make", "it defines no 'make'. It defines Net."),
         ("x = 1", "net.py:x", "this is int, not a factory"),
         ("def make(:", "net.py:make", "net.py:1: invalid syntax"),
-        ("\nraise OSError('no disk.')", "net.py:make", "net.py:2: it cannot be imported: OSErr"),
+        (
+            "\nraise OSError('no disk.')",
+            "net.py:make",
+            "net.py:2: it cannot be imported: OSErr",
+        ),
         ("import absent", "net.py:make", "No module named 'absent'. Install absent."),
         ("exit(3)", "net.py:make", "it cannot be imported: SystemExit: 3. Correct"),
         ("def make(a, b=1, *, c): pass", "net.py:make", "the factory needs arguments: a, c"),
@@ -169,115 +163,9 @@ def test_what_is_no_state_dict_is_refused() -> None:
     for name in ("w.pt", "list.pt"):
         with pytest.raises(InputError, match="not a state dict"):
             load_module("net.py:Net", Path(name))
-    for name, problem in (("w.bin", "have the suffix"), ("none.pt", "cannot be read: No such")):
+    for name, problem in (
+        ("w.bin", "have the suffix"),
+        ("none.pt", "cannot be read: No such"),
+    ):
         with pytest.raises(InputError, match=problem):
             load_module("net.py:Net", Path(name))
-
-
-# --- inputs ----------------------------------------------------------------------------------
-
-
-def test_inputs_are_drawn_from_their_descriptions() -> None:
-    texts = [
-        *("x=float32[1, 3,4]", "d=float64[2]:-1..1.5", "h=float16[]:inf", "n=int64[]"),
-        *("k=int32[5]:7", "t=uint8[1,50]:3..5", "b=bool[2]", "c=bool[40]:0..1"),
-    ]
-    drawn = draw_inputs(map(parse_input, texts))
-    again = draw_inputs(map(parse_input, texts))
-    other = draw_inputs(map(parse_input, texts), seed=1)
-    assert all(torch.equal(drawn[name], again[name]) for name in drawn)
-    assert not torch.equal(drawn["x"], other["x"])
-    assert {name: (str(t.dtype)[6:], tuple(t.shape)) for name, t in drawn.items()} == {
-        "x": ("float32", (1, 3, 4)),
-        "d": ("float64", (2,)),
-        "h": ("float16", ()),
-        "n": ("int64", ()),
-        "k": ("int32", (5,)),
-        "t": ("uint8", (1, 50)),
-        "b": ("bool", (2,)),
-        "c": ("bool", (40,)),
-    }
-    assert drawn["h"].isinf()
-    assert (drawn["n"], drawn["k"].unique().tolist()) == (0, [7])
-    assert drawn["t"].unique().tolist() == [3, 4, 5]
-    assert (drawn["b"].any().item(), drawn["c"].unique().tolist()) == (False, [False, True])
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        *(
-            (text, "does not describe an input. Write NAME=TYPE[SIZES]")
-            for text in (
-                *("", "x", "x=float32", "=float32[1]", "x=float32[1", "x=float32[1,]"),
-                *("x=float32[-1]", "x=float32[0]", "x=float32[a]", "1x=float32[1]"),
-                *("x=float32[1]:", "x=float32[1] y=float32[1]", "x=float32[1 2]"),
-            )
-        ),
-        ("x=float[1]", "--input x: there is no type 'float'. Give one of float16, float32"),
-        ("x=float32[99999,99999]", "elements are more than"),
-        ("x=int64[1]:0.5", "'0.5' are no values of int64"),
-        ("x=int8[1]:0..200", "'0..200' are no values of int8"),
-        ("x=float32[1]:1..0", "'1..0' are no values of float32"),
-        ("x=float32[1]:0..inf", "are no values of float32"),
-        ("x=float32[1]:nan", "are no values of float32"),
-        ("x=bool[1]:2", "are no values of bool"),
-    ],
-)
-def test_malformed_inputs_are_refused(text: str, problem: str) -> None:
-    with pytest.raises(InputError) as caught:
-        parse_input(text)
-    assert problem in str(caught.value)
-
-
-def test_an_input_is_described_once() -> None:
-    with pytest.raises(InputError, match="--input x: it is described twice"):
-        draw_inputs([parse_input("x=float32[1]")] * 2)
-
-
-# --- samples ---------------------------------------------------------------------------------
-
-
-def test_samples_are_rows_with_and_without_the_batch() -> None:
-    example = {"x": np.zeros((1, 4), F32), "n": np.zeros((), np.int64)}
-    x, n = np.arange(12).reshape(3, 4), np.arange(3)
-    np.savez("flat.npz", x=x, n=n)
-    np.savez("batched.npz", x=x[:, None], n=n)
-    for name in ("flat.npz", "batched.npz"):
-        samples = read_samples(Path(name), example)
-        assert [sample["n"].item() for sample in samples] == [0, 1, 2]
-        assert samples[2]["x"].tolist() == [[8, 9, 10, 11]]
-        assert {key: a.dtype for key, a in samples[0].items()} == {"x": F32, "n": np.int64}
-
-
-def test_samples_of_one_input_may_be_an_npy() -> None:
-    np.save("x.npy", np.zeros((3, 1, 4), F32))
-    assert len(read_samples(Path("x.npy"), {"x": np.zeros((1, 4), F32)})) == 3
-
-
-def test_sizes_of_samples_may_differ_where_they_are_dynamic() -> None:
-    arrays, example = {"x": np.zeros((3, 1, 9), F32)}, {"x": np.zeros((1, 4), F32)}
-    assert split_samples(arrays, example, "s", any_size=True)[0]["x"].shape == (1, 9)
-    with pytest.raises(InputError, match="are no samples of"):
-        split_samples(arrays, example, "s")
-
-
-@pytest.mark.parametrize(
-    ("arrays", "problem"),
-    [
-        ({}, "s: it holds nothing; the inputs are x float32[1, 4]"),
-        ({"y": np.zeros((3, 4))}, "it holds y float64[3, 4]; the inputs are"),
-        ({"x": np.zeros(())}, "it holds x float64[]"),
-        ({"x": np.zeros((0, 4))}, "it holds x float64[0, 4]"),
-        ({"x": np.zeros((3, 5))}, "x float64[3, 5] are no samples of x float32[1, 4]"),
-        ({"x": np.zeros((3, 2, 4))}, "are no samples"),
-        ({"x": np.zeros((3, 4), "U3")}, "are no samples"),
-        ({"x": np.zeros((3, 4), complex)}, "are no samples"),
-    ],
-)
-def test_samples_that_do_not_fit_are_refused(
-    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], problem: str
-) -> None:
-    with pytest.raises(InputError) as caught:
-        split_samples(arrays, {"x": np.zeros((1, 4), F32)}, "s")
-    assert problem in str(caught.value)

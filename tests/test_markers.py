@@ -390,9 +390,10 @@ def test_one_name_for_two_decisions_is_refused() -> None:
         gate(X.sum() > 0, X, gate(X.sum() > 1, X, Y, name="d"), name="d")
 
 
-def test_two_names_for_one_decision_are_refused() -> None:
-    with follow(), pytest.raises(MarkerError, match="already called 'a'"):
-        gate(YES, X, gate(YES, X, Y, name="a"), name="b")
+def test_one_decision_may_have_two_names() -> None:
+    with follow({"a": 0, "b": 1}) as taken:
+        same(gate(YES, X, gate(YES, X, Y, name="a"), name="b"), X)
+    assert {name: int(option) for name, option in taken.items()} == {"a": 0, "b": 1}
 
 
 def test_a_knob_says_how_many_levels_there_are() -> None:

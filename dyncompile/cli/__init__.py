@@ -32,8 +32,9 @@ class _Group(click.Group):
             package = (error.name or "").partition(".")[0]
             if package not in _EXTRAS:
                 raise
+            name = "scikit-learn" if package == "sklearn" else package
             raise click.ClickException(
-                f"{package} is not installed."
+                f"{name} is not installed."
                 f" Install it with: pip install 'dyncompile[{_EXTRAS[package]}]'"
             ) from error
 

@@ -124,7 +124,8 @@ def _check_writable(output: Path) -> None:
 def _network(
     source: str, weights: Path | None, inputs: Iterable[str], samples_file: Path | None
 ) -> tuple[nn.Module, Mapping[str, Tensor], Samples | None]:
-    from dyncompile.loading import draw_inputs, load_module, parse_input, read_samples
+    from dyncompile.examples import draw_inputs, parse_input, read_samples
+    from dyncompile.loading import load_module
 
     example = draw_inputs(parse_input(text) for text in inputs)
     samples = None

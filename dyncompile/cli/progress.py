@@ -36,7 +36,7 @@ def showing_progress() -> Iterator[Callable[[str, int, int], None]]:
         transient=True,
         disable=not console.is_terminal,
     ) as bars:
-        task = bars.add_task("", total=None)
+        task = bars.add_task("load", total=None)
 
         def show(name: str, done: int, total: int) -> None:
             bars.update(task, description=name, completed=done, total=total)

@@ -17,8 +17,8 @@ from dyncompile.errors import ArtifactError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from dyncompile.examples import InputSpec
     from dyncompile.knobs import Knob
-    from dyncompile.loading import InputSpec
 
 
 @click.command("verify")
@@ -43,11 +43,12 @@ def verify_command(
         )
     from dyncompile import verify
     from dyncompile.cli.report import print_report
-    from dyncompile.loading import draw_inputs, load_module, read_samples
+    from dyncompile.examples import draw_inputs, read_samples
+    from dyncompile.loading import load_module
 
     for name in manifest.knobs:  # a default would keep it from being fed
         model.graph.initializers.pop(name, None)
-    specs, is_dynamic = _inputs(model, manifest.knobs)
+    specs, is_dynamic = _inputs(model, manifest.knobs, str(file))
     example = {name: tensor.numpy() for name, tensor in draw_inputs(specs).items()}
     if samples_file is None:
         samples = verify.draw_samples(example)
@@ -59,17 +60,22 @@ def verify_command(
     print_report(report, Console(highlight=False, soft_wrap=True))
 
 
-def _inputs(model: ir.Model, knobs: Mapping[str, Knob]) -> tuple[list[InputSpec], bool]:
+def _inputs(
+    model: ir.Model, knobs: Mapping[str, Knob], file: str
+) -> tuple[list[InputSpec], bool]:
     """Return the inputs that are not knobs, dynamic sizes as 1, and whether there were any."""
-    from dyncompile.loading import InputSpec
+    from dyncompile.examples import InputSpec
 
     specs, is_dynamic = [], False
     for value in model.graph.inputs:
         if value.name in knobs:
             continue
-        assert value.name is not None
-        assert value.dtype is not None
-        assert value.shape is not None
+        if value.name is None or value.dtype is None or value.shape is None:
+            raise ArtifactError(
+                f"the input {value.name!r} has no type.",
+                where=file,
+                remedy="Export the network again.",
+            )
         is_dynamic |= not value.shape.is_static()
         shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)
         specs.append(InputSpec(value.name, value.dtype.numpy(), shape))

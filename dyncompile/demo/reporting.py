@@ -67,7 +67,8 @@ def show(result: Result, console: Console) -> None:
         "Blocks: the skippable blocks on the path, - for one skipped. Images: share of the"
         " test images that take the path. Right: of these. Static: a network that can do only"
         " this path, and takes it with every image. Scored: one that also computes the scores"
-        f" the decisions need. Other paths: {_others(found):.1%} of the images.\n"
+        " the decisions need. Times are medians over a few images of the path."
+        f" Other paths: {_others(found):.1%} of the images.\n"
     )
     console.print(_verified(result.report))
     console.print(
@@ -140,7 +141,7 @@ def _verified(report: Report) -> str:
         f"Verified before it was written: {report.samples} validation images at"
         f" {len(report.operating_points)} settings of the threshold, and {report.paths} paths"
         f"{', all there are,' * report.complete} with the decisions forced."
-        f" Largest difference to PyTorch: {report.largest_difference:.0e} of the largest output."
+        f" Largest relative difference to PyTorch: {report.largest_difference:.0e}."
         f" Near-ties: {len(report.near_ties)}."
     )
 

@@ -53,9 +53,11 @@ class ActivationsIntoGates(ir.passes.InPlacePass):
 
 def _gate_before(node: ir.Node) -> ir.Node | None:
     """Return the gate an activation follows, if nothing else reads that gate."""
-    if node.op_type not in _ACTIVATIONS or node.domain or node.inputs[0] is None:
+    if node.op_type not in _ACTIVATIONS or node.domain:
         return None
     gated, *rest = node.inputs
+    if gated is None:
+        return None
     gate = gated.producer()
     if gate is None or gate.domain != DOMAIN or gate.op_type != "Gate":
         return None

@@ -5,17 +5,16 @@ from __future__ import annotations
 __all__ = ["BranchBuilder", "like"]
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import DECISION, ELSE, THEN, Selector
 from dyncompile.errors import GraphError
 from dyncompile.passes.option_tree import Plan, Region
 from dyncompile.passes.scopes import graphs_of, nested_nodes
-
-_DECISION, _THEN, _ELSE = "dyncompile.decision", "dyncompile.then", "dyncompile.else"
 
 Values = dict[ir.Value, ir.Value]
 
@@ -40,10 +39,12 @@ class BranchBuilder:
         self._count(plan)
         values: Values = {}
         nodes = self._fill(plan, values)
-        return [*self._outermost, *nodes], {w: self._find(w, plan, values) for w in plan.wanted}
+        return [*self._outermost, *nodes], {
+            w: self._find(w, plan, values) for w in plan.wanted
+        }
 
     def _name(self, *parts: str) -> str:
-        return ".".join((self._selector.decision.metadata_props[_DECISION], *parts))
+        return ".".join((self._selector.decision.metadata_props[DECISION], *parts))
 
     def _count(self, plan: Plan) -> None:
         self._places.update(plan.nodes)
@@ -99,14 +100,16 @@ class BranchBuilder:
             outputs=[like(value) for value in wanted],
             name=f"{name}.if",
             metadata_props={
-                _DECISION: name,
-                _THEN: ",".join(map(str, then.options)),
-                _ELSE: ",".join(map(str, else_.options)),
+                DECISION: name,
+                THEN: ",".join(map(str, then.options)),
+                ELSE: ",".join(map(str, else_.options)),
             },
         )
         for value, output in zip(wanted, node.outputs, strict=True):
             if _mask_of(value, self._region) is not None:  # absent where the option skips it
-                output.shape = ir.Shape([None] * len(value.shape)) if value.shape else value.shape
+                output.shape = (
+                    ir.Shape([None] * len(value.shape)) if value.shape else value.shape
+                )
         values.update(zip(wanted, node.outputs, strict=True))
         return [condition, node] if isinstance(condition, ir.Node) else [node]
 
@@ -124,7 +127,9 @@ class BranchBuilder:
                 outputs.append(nodes[-1].outputs[0])
                 continue
             found = self._find(wanted, plan, values)
-            if found not in inside or found in outputs:  # a branch returns its own values, once
+            if (
+                found not in inside or found in outputs
+            ):  # a branch returns its own values, once
                 nodes.append(ir.Node("", "Identity", [found], outputs=[like(wanted)]))
                 found = nodes[-1].outputs[0]
             outputs.append(found)
@@ -183,7 +188,7 @@ def like(value: ir.Value) -> ir.Value:
     return ir.Value(name=value.name, type=value.type, shape=value.shape)
 
 
-def _constant(array: np.ndarray, name: str) -> ir.Node:  # type: ignore[type-arg]
+def _constant(array: NDArray[np.generic], name: str) -> ir.Node:
     tensor = ir.tensor(array)
     node = ir.Node("", "Constant", [], [ir.AttrTensor("value", tensor)])
     value = node.outputs[0]
@@ -223,10 +228,10 @@ def _decide_inside(graph: ir.Graph, decision: ir.Value, option: int) -> None:
             _rewire(node, lambda _: None)
 
 
-def _rewire(node: ir.Node, find: object) -> None:
+def _rewire(node: ir.Node, find: Callable[[ir.Value | None], ir.Value | None]) -> None:
     for reader in (node, *nested_nodes(node)):
         for index, value in enumerate(reader.inputs):
-            found = find(value)  # type: ignore[operator]
+            found = find(value)
             if found is not value:
                 reader.replace_input_with(index, found)
 

@@ -84,7 +84,9 @@ class _Needs:
             for user, index in output.uses():
                 if mask == self.full:
                     return mask
-                mask |= numbers_needed(user, index, self._decision, self._count) & self._of(user)
+                mask |= numbers_needed(user, index, self._decision, self._count) & self._of(
+                    user
+                )
         return mask
 
     def _of(self, user: ir.Node) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FOLDED", "FoldImpliedSelectors"]
+__all__ = ["FoldImpliedSelectors"]
 
 import json
 from collections.abc import Iterable
@@ -11,13 +11,10 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.dialect import Selector, option_count
+from dyncompile.dialect import FOLDED, TURNED, Selector, option_count
 from dyncompile.passes.exclusive_work import exclusive_work, numbers_needed
-from dyncompile.passes.orient_gates import TURNED
 from dyncompile.passes.scopes import Scopes
 from dyncompile.passes.sequence import Sequence
-
-FOLDED = "dyncompile.folded"
 
 
 @dataclass(frozen=True)

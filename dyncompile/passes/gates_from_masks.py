@@ -87,7 +87,9 @@ def _decision_behind(value: ir.Value) -> ir.Value | None:
 
 
 def _has_one_element(value: ir.Value) -> bool:
-    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
+    return (
+        value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
+    )
 
 
 def _is_static(value: ir.Value) -> bool:
@@ -96,7 +98,7 @@ def _is_static(value: ir.Value) -> bool:
 
 def _dims(graph: ir.Graph, value: ir.Value) -> ir.Value:
     assert value.shape is not None
-    tensor = ir.tensor(np.asarray([int(n) for n in value.shape], np.int64))  # type: ignore[call-overload]
+    tensor = ir.tensor(np.asarray(value.shape.numpy(), np.int64))
     dims = ir.Value(
         name=f"{value.name}.dims",
         type=ir.TensorType(ir.DataType.INT64),

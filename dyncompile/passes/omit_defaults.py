@@ -61,7 +61,8 @@ def _is_default(node: ir.Node, name: str, version: int) -> bool:
     if name in schema.attributes:
         default = schema.attributes[name].default_value
         if default.type != onnx.AttributeProto.UNDEFINED:
-            return bool(ir.from_proto(default).value == value)
+            given = ir.from_proto(default)
+            return isinstance(given, ir.Attr) and bool(given.value == value)
     if node.op_type not in _WINDOWED:
         return False
     if name in {"dilations", "strides"}:

@@ -103,7 +103,9 @@ def _is_worth_repeating(nodes: Sequence[ir.Node]) -> bool:
     if any(any(graphs_of(node)) for node in nodes):
         return False
     weights = {value for node in nodes for value in inputs_of(node) if value.is_initializer()}
-    stored = sum(value.const_value.nbytes for value in weights if value.const_value is not None)
+    stored = sum(
+        value.const_value.nbytes for value in weights if value.const_value is not None
+    )
     return sum(map(node_macs, nodes)) <= _SMALL_MACS and stored <= _SMALL_BYTES
 
 
@@ -180,9 +182,7 @@ def _split(
         )
         for candidate in sorted(sets) or [1 << options[0]]
     }
-    best = min(
-        crossing, key=lambda c: (crossing[c], abs(len(options) - 2 * c.bit_count()), c)
-    )
+    best = min(crossing, key=lambda c: (crossing[c], abs(len(options) - 2 * c.bit_count()), c))
     inside = tuple(option for option in options if best >> option & 1)
     outside = tuple(option for option in options if not best >> option & 1)
     return inside, outside

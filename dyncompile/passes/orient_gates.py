@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["TURNED", "OrientGates"]
+__all__ = ["OrientGates"]
 
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector
-
-TURNED = "dyncompile.turned"
+from dyncompile.dialect import TURNED, Selector
 
 _FLATTENING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 
@@ -85,4 +83,6 @@ def _behind(value: ir.Value, *, is_gate: bool) -> ir.Value | None:
 
 def _is_single(value: ir.Value) -> bool:
     """Whether the shape is known to be [] or [1]."""
-    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
+    return (
+        value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
+    )

@@ -99,7 +99,10 @@ def _is_placed(uses: Iterable[tuple[ir.Node, int]]) -> bool:
 
 def _register(graph: ir.Graph, like: ir.Value, constant: ir.TensorProtocol) -> ir.Value:
     local = ir.Value(
-        name=f"{like.name}.in.{graph.name}", type=like.type, shape=like.shape, const_value=constant
+        name=f"{like.name}.in.{graph.name}",
+        type=like.type,
+        shape=like.shape,
+        const_value=constant,
     )
     graph.register_initializer(local)
     return local

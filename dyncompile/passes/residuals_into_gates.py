@@ -39,12 +39,16 @@ def _rewrite(add: ir.Node, graph: ir.Graph) -> bool:
         if value is None or other is None or gate is None or not _is_lone_gate(gate):
             continue
         sides = list(gate.inputs[1:])
-        zero = next((i for i, side in enumerate(sides) if side is not None and _is_zero(side)), None)
+        zero = next(
+            (i for i, side in enumerate(sides) if side is not None and _is_zero(side)), None
+        )
         if zero is None or other.shape is None or other.shape != add.outputs[0].shape:
             continue
         kept = sides[1 - zero]
         terms = [other, kept] if index == 1 else [kept, other]
-        total = ir.Node("", "Add", terms, name=add.name, metadata_props=dict(add.metadata_props))
+        total = ir.Node(
+            "", "Add", terms, name=add.name, metadata_props=dict(add.metadata_props)
+        )
         output = total.outputs[0]
         output.name, output.type = f"{add.outputs[0].name}.on", add.outputs[0].type
         output.shape = add.outputs[0].shape

@@ -52,40 +52,52 @@ class Sequence:
         made sure that ``old`` is convex: none of these feeds ``old`` again.
         """
         first, last = self._positions[old[0]][0], self._positions[old[-1]][0]
+        before, after = self._without(old, new, first, last)
+        moved = [*new, *(node for slot in after for node in slot)]
+        for slot in after:
+            self.graph.remove(slot)
+        self._detach(old)
+        self._insert_behind(last, moved)
+        fill = [*before, list(new), *after]
+        if len(fill) > last - first + 1:  # no slot came free: share one
+            fill[:2] = [[*fill[0], *fill[1]]]
+        fill += [[] for _ in range(last - first + 1 - len(fill))]
+        for offset, slot in enumerate(fill):
+            self._slots[first + offset] = slot
+            for place, node in enumerate(slot):
+                self._positions[node] = (first + offset, place)
+
+    def _without(
+        self, old: list[ir.Node], new: list[ir.Node], first: int, last: int
+    ) -> tuple[list[list[ir.Node]], list[list[ir.Node]]]:
+        """Return what else is in the slots: what may stay before, and what reads the new."""
         gone = set(old)
+        late = gone | set(new)
         before: list[list[ir.Node]] = []
         after: list[list[ir.Node]] = []
-        late = gone | set(new)
-        for slot in range(first, last + 1):
-            kept = [node for node in self._slots[slot] if node not in gone]
-            if not kept:
-                continue
+        for slot in self._slots[first : last + 1]:
+            kept = [node for node in slot if node not in gone]
             if any(value.producer() in late for node in kept for value in inputs_of(node)):
                 late.update(kept)
                 after.append(kept)
-            else:
+            elif kept:
                 before.append(kept)
+        return before, after
+
+    def _detach(self, old: list[ir.Node]) -> None:
+        """Take nodes out; those that moved to another graph are no longer here."""
         dropped = [node for node in old if node.graph is self.graph]
         self.graph.remove(dropped)
         for node in dropped:
             for reader in (node, *nested_nodes(node)):
                 for index in range(len(reader.inputs)):
                     reader.replace_input_with(index, None)
-        anchor = next((slot[0] for slot in self._slots[last + 1 :] if slot), None)
-        for slot in after:
-            self.graph.remove(slot)
         for node in old:
             del self._positions[node]
-        fill = [*before, list(new), *after]
-        if len(fill) > last - first + 1:  # no slot came free: share one
-            fill[:2] = [[*fill[0], *fill[1]]]
-        moved = [*new, *(node for slot in after for node in slot)]
-        if anchor is None:
-            self.graph.extend(moved)
-        else:
-            self.graph.insert_before(anchor, moved)
-        for offset in range(last - first + 1):
-            slot_nodes = fill[offset] if offset < len(fill) else []
-            self._slots[first + offset] = slot_nodes
-            for i, node in enumerate(slot_nodes):
-                self._positions[node] = (first + offset, i)
+
+    def _insert_behind(self, slot: int, nodes: list[ir.Node]) -> None:
+        for number in range(slot + 1, len(self._slots)):
+            if self._slots[number]:
+                self.graph.insert_before(self._slots[number][0], nodes)
+                return
+        self.graph.extend(nodes)

@@ -55,9 +55,13 @@ def _element(node: ir.Node) -> tuple[ir.Value, int] | None:
 
 def _only_decides(value: ir.Value) -> bool:
     uses = value.uses()
-    return bool(uses) and not value.is_graph_output() and all(
-        index == 0 and (Selector.from_node(node) is not None or _negates(node))
-        for node, index in uses
+    return (
+        bool(uses)
+        and not value.is_graph_output()
+        and all(
+            index == 0 and (Selector.from_node(node) is not None or _negates(node))
+            for node, index in uses
+        )
     )
 
 
@@ -95,5 +99,6 @@ def _split(graph: ir.Graph, vector: ir.Value, elements: list[tuple[int, ir.Node]
         output.shape = ir.Shape([size])
     graph.insert_before(elements[0][1], split)  # elements come in the order of the graph
     for index, node in elements:
+        split.outputs[at[index]].metadata_props.update(node.outputs[0].metadata_props)
         node.outputs[0].replace_all_uses_with(split.outputs[at[index]])
         graph.remove(node, safe=True)

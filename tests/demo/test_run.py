@@ -33,12 +33,12 @@ def test_an_artifact_is_compared_with_the_static_networks_of_its_paths(
     found = compare(
         model,
         artifact,
-        digits.test.head(40),
+        digits.test.head(30),
         tmp_path,
         most_paths=2,
         progress=lambda *now: told.append(now),
     )
-    assert (found.images, found.agreeing, found.threshold) == (40, 40, 0.8)
+    assert (found.images, found.agreeing, found.threshold) == (30, 30, 0.8)
     assert list(found.points) == [0.5, 0.7, 0.8, 0.9, 1.0]
     assert all(sum(point.leaving) == pytest.approx(1) for point in found.points.values())
     assert found.points[1.0].leaving == (0, 0, 1)

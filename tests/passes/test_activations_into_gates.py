@@ -9,12 +9,14 @@ HEAD = "main (bool[1] take, float[1,4] x) => (float[1,4] y)"
 def test_an_activation_is_applied_on_either_side() -> None:
     assert_rewrites(
         ActivationsIntoGates(),
-        before=HEAD + """ {
+        before=HEAD
+        + """ {
             s = Neg (x)
             g = dyncompile.Gate <name = "d"> (take, s, x)
             y = Relu (g)
         }""",
-        after=HEAD + """ <float[1,4] "y.off", float[1,4] "y.on"> {
+        after=HEAD
+        + """ <float[1,4] "y.off", float[1,4] "y.on"> {
             s = Neg (x)
             "y.off" = Relu (x)
             "y.on" = Relu (s)
@@ -35,7 +37,8 @@ def test_an_activation_is_applied_on_either_side() -> None:
             id="the gate is an output too",
         ),
         pytest.param(
-            HEAD + """ {
+            HEAD
+            + """ {
                 s = Neg (x)
                 g = dyncompile.Gate <name = "d"> (take, s, x)
                 y = Softmax (g)

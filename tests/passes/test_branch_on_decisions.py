@@ -127,7 +127,7 @@ def test_a_nested_decision_nests() -> None:
 
 
 def test_decisions_that_wait_for_each_other_do_not_form_a_cycle() -> None:
-    """d's first gate feeds e's first, e's second feeds d's second: they cannot both be one If."""
+    """Gate 1 of d feeds gate 1 of e, gate 2 of e feeds gate 2 of d: not both are one If."""
     _lowered("""main (bool[1] d, bool[1] e, float[1,4] x) => (float[1,4] y, float[1,4] z) {
         f = Exp (x)
         d1 = dyncompile.Gate <name = "d"> (d, f, x)

@@ -18,5 +18,6 @@ def test_names_of_sibling_branches_differ() -> None:
 
 def test_unique_names_stay() -> None:
     assert_untouched(
-        NameUniquely(), "main (float[1,4] x) => (float[1,4] y) { [a] r = Relu (x) [b] y = Neg (r) }"
+        NameUniquely(),
+        "main (float[1,4] x) => (float[1,4] y) { [a] r = Relu (x) [b] y = Neg (r) }",
     )

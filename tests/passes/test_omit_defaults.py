@@ -9,7 +9,8 @@ HEAD = "main (float[1,2,4,4] x, float[2,2,3,3] w) => (float[1,2,2,2] y)"
 def test_attributes_that_say_the_default_go() -> None:
     assert_rewrites(
         OmitDefaults(),
-        before=HEAD + """ {
+        before=HEAD
+        + """ {
             y = Conv <group = 1, dilations = [1, 1], strides = [1, 1], pads = [0, 0, 0, 0],
                       auto_pad = "NOTSET"> (x, w)
         }""",
@@ -26,7 +27,9 @@ def test_attributes_that_say_something_stay() -> None:
 
 
 def test_only_values_inside_lose_their_types() -> None:
-    model = parse("main (float[4] x) => (float[4] y) <float[4] r> { r = Relu (x) y = Neg (r) }")
+    model = parse(
+        "main (float[4] x) => (float[4] y) <float[4] r> { r = Relu (x) y = Neg (r) }"
+    )
     model.graph[0].outputs[0].metadata_props["dyncompile.decision"] = "kept"
     assert not OmitInnerTypes()(model).modified
     del model.graph[0].outputs[0].metadata_props["dyncompile.decision"]

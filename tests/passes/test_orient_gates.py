@@ -9,13 +9,15 @@ HEAD = "main (bool[1] take, float[1,4] x) => (float[1,4] y, float[1,4] z)"
 def test_a_gate_on_the_opposite_swaps_its_sides() -> None:
     assert_rewrites(
         OrientGates(),
-        before=HEAD + """ {
+        before=HEAD
+        + """ {
             f = Relu (x)
             no = Not (take)
             y = dyncompile.Gate <name = "d"> (take, f, x)
             z = dyncompile.Gate <name = "e"> (no, f, x)
         }""",
-        after=HEAD + """ {
+        after=HEAD
+        + """ {
             f = Relu (x)
             no = Not (take)
             y = dyncompile.Gate <name = "d"> (take, f, x)

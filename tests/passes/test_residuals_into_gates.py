@@ -37,7 +37,8 @@ def test_adding_a_gated_branch_becomes_gating_the_sum(
     "graph",
     [
         pytest.param(
-            HEAD + """ <float[1,4] f, float[1,4] one = {1, 1, 1, 1}> {
+            HEAD
+            + """ <float[1,4] f, float[1,4] one = {1, 1, 1, 1}> {
                 f = Relu (x)
                 g = dyncompile.Gate <name = "d"> (take, f, one)
                 y = Add (x, g)

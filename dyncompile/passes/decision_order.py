@@ -1,0 +1,83 @@
+"""Which decision to branch on first, and which selectors belong to it."""
+
+from __future__ import annotations
+
+__all__ = ["is_call_wide", "outermost_first", "selecting_inside", "sharing"]
+
+import onnx_ir as ir
+
+from dyncompile.dialect import Selector
+from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of, nested_nodes
+from dyncompile.passes.sequence import Sequence
+
+
+def outermost_first(nodes: list[ir.Node], sequence: Sequence, scopes: Scopes) -> list[ir.Node]:
+    """Order decisions, one selector each, so that enclosing ones come before enclosed ones.
+
+    A decision encloses another if a selector of the other is its exclusive work. Decisions
+    whose selectors are all enclosed are left to the branch they will stand in. Among the others,
+    those made from data come before those that knobs make, which may repeat them whole, and
+    later ones before earlier ones.
+    """
+    enclosed: set[ir.Node] = set()
+    first_user: dict[ir.Value, ir.Node] = {}
+    inside: dict[ir.Value, set[ir.Value]] = {}
+    for node in reversed(nodes):
+        selector = Selector.from_node(node)
+        assert selector is not None
+        if node in enclosed or selector.decision in inside:
+            continue
+        masks = exclusive_work(sequence, scopes, sharing(node, sequence))
+        enclosed.update(masks)
+        found = (Selector.from_node(other) for other in masks)
+        inside[selector.decision] = {s.decision for s in found if s} - {selector.decision}
+        first_user[selector.decision] = node
+    waiting = sorted(first_user, key=is_call_wide)
+    order: list[ir.Node] = []
+    while waiting:
+        free = (d for d in waiting if not any(d in inside[other] for other in waiting))
+        chosen = next(free, waiting[0])
+        waiting.remove(chosen)
+        order.append(first_user[chosen])
+    return order
+
+
+def sharing(node: ir.Node, sequence: Sequence) -> list[Selector]:
+    """Return the selectors of the graph that share the decision of one, in order."""
+    selector = Selector.from_node(node)
+    assert selector is not None
+    users = {u for u, index in selector.decision.uses() if index == 0 and u in sequence}
+    return [s for u in sequence.sorted(users) if (s := Selector.from_node(u)) is not None]
+
+
+def selecting_inside(graph: ir.Graph) -> list[list[Selector]]:
+    """Group the selectors of inner graphs whose decision is known in the graph already."""
+    inside: set[ir.Graph] = set()
+    groups: dict[ir.Value, list[Selector]] = {}
+    for owner in graph:
+        for node in (owner, *nested_nodes(owner)):
+            inside.update(graphs_of(node))
+            selector = Selector.from_node(node) if node is not owner else None
+            if selector is not None:
+                groups.setdefault(selector.decision, []).append(selector)
+    return [group for decision, group in groups.items() if decision.graph not in inside]
+
+
+def is_call_wide(decision: ir.Value) -> bool:
+    """Whether a decision follows from scalar inputs alone: knobs, not data."""
+    stack, seen = [decision], {decision}
+    while stack:
+        value = stack.pop()
+        node = value.producer()
+        if (
+            node is None
+            and not value.is_initializer()
+            and (value.shape is None or value.shape)
+        ):
+            return False
+        for before in inputs_of(node) if node is not None else ():
+            if before not in seen:
+                seen.add(before)
+                stack.append(before)
+    return True

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyncompile.errors import InputError
+from dyncompile.examples import draw_inputs, parse_input, read_samples, split_samples
+from tests.support import Array
+
+F32 = np.float32
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+# --- inputs ----------------------------------------------------------------------------------
+
+
+def test_inputs_are_drawn_from_their_descriptions() -> None:
+    texts = [
+        *("x=float32[1, 3,4]", "d=float64[2]:-1..1.5", "h=float16[]:inf", "n=int64[]"),
+        *("k=int32[5]:7", "t=uint8[1,50]:3..5", "b=bool[2]", "c=bool[40]:0..1"),
+    ]
+    drawn = draw_inputs(map(parse_input, texts))
+    again = draw_inputs(map(parse_input, texts))
+    other = draw_inputs(map(parse_input, texts), seed=1)
+    assert all(torch.equal(drawn[name], again[name]) for name in drawn)
+    assert not torch.equal(drawn["x"], other["x"])
+    assert {name: (str(t.dtype)[6:], tuple(t.shape)) for name, t in drawn.items()} == {
+        "x": ("float32", (1, 3, 4)),
+        "d": ("float64", (2,)),
+        "h": ("float16", ()),
+        "n": ("int64", ()),
+        "k": ("int32", (5,)),
+        "t": ("uint8", (1, 50)),
+        "b": ("bool", (2,)),
+        "c": ("bool", (40,)),
+    }
+    assert drawn["h"].isinf()
+    held = {name: sorted(set(drawn[name].flatten().tolist())) for name in "nktbc"}
+    assert held == {"n": [0], "k": [7], "t": [3, 4, 5], "b": [False], "c": [False, True]}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        *(
+            (text, "does not describe an input. Write NAME=TYPE[SIZES]")
+            for text in (
+                *("", "x", "x=float32", "=float32[1]", "x=float32[1", "x=float32[1,]"),
+                *("x=float32[-1]", "x=float32[0]", "x=float32[a]", "1x=float32[1]"),
+                *("x=float32[1]:", "x=float32[1] y=float32[1]", "x=float32[1 2]"),
+            )
+        ),
+        ("x=float[1]", "--input x: there is no type 'float'. Give one of float16, float32"),
+        ("x=float32[99999,99999]", "elements are more than"),
+        ("x=int64[1]:0.5", "'0.5' are no values of int64"),
+        ("x=int8[1]:0..200", "'0..200' are no values of int8"),
+        ("x=float32[1]:1..0", "'1..0' are no values of float32"),
+        ("x=float32[1]:0..inf", "are no values of float32"),
+        ("x=float32[1]:nan", "are no values of float32"),
+        ("x=bool[1]:2", "are no values of bool"),
+    ],
+)
+def test_malformed_inputs_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_input(text)
+    assert problem in str(caught.value)
+
+
+def test_an_input_is_described_once() -> None:
+    with pytest.raises(InputError, match="--input x: it is described twice"):
+        draw_inputs([parse_input("x=float32[1]")] * 2)
+
+
+# --- samples ---------------------------------------------------------------------------------
+
+
+def test_samples_are_rows_with_and_without_the_batch() -> None:
+    example: dict[str, Array] = {"x": np.zeros((1, 4), F32), "n": np.zeros((), np.int64)}
+    x, n = np.arange(12).reshape(3, 4), np.arange(3)
+    np.savez("flat.npz", x=x, n=n)
+    np.savez("batched.npz", x=x[:, None], n=n)
+    for name in ("flat.npz", "batched.npz"):
+        samples = read_samples(Path(name), example)
+        assert [sample["n"].item() for sample in samples] == [0, 1, 2]
+        assert samples[2]["x"].tolist() == [[8, 9, 10, 11]]
+        assert {key: a.dtype for key, a in samples[0].items()} == {"x": F32, "n": np.int64}
+
+
+def test_samples_of_one_input_may_be_an_npy() -> None:
+    np.save("x.npy", np.zeros((3, 1, 4), F32))
+    assert len(read_samples(Path("x.npy"), {"x": np.zeros((1, 4), F32)})) == 3
+
+
+def test_sizes_of_samples_may_differ_where_they_are_dynamic() -> None:
+    arrays, example = {"x": np.zeros((3, 1, 9), F32)}, {"x": np.zeros((1, 4), F32)}
+    assert split_samples(arrays, example, "s", any_size=True)[0]["x"].shape == (1, 9)
+    with pytest.raises(InputError, match="are no samples of"):
+        split_samples(arrays, example, "s")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({}, "s: it holds nothing; the inputs are x float32[1, 4]"),
+        ({"y": np.zeros((3, 4))}, "it holds y float64[3, 4]; the inputs are"),
+        ({"x": np.zeros(())}, "it holds x float64[]"),
+        ({"x": np.zeros((0, 4))}, "it holds x float64[0, 4]"),
+        ({"x": np.zeros((3, 5))}, "x float64[3, 5] are no samples of x float32[1, 4]"),
+        ({"x": np.zeros((3, 2, 4))}, "are no samples"),
+        ({"x": np.zeros((3, 4), "U3")}, "are no samples"),
+        ({"x": np.zeros((3, 4), complex)}, "are no samples"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(arrays: dict[str, Array], problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        split_samples(arrays, {"x": np.zeros((1, 4), F32)}, "s")
+    assert problem in str(caught.value)
