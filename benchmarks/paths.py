@@ -334,9 +334,7 @@ def _static_exit(bench: Bench, stem: str, net: networks.ExitNet, x: Tensor, last
     return bench.torch_file(f"{stem}-static-e{last}", networks.StaticExit(net, last), x)
 
 
-def _static_scored(
-    bench: Bench, stem: str, net: networks.ExitNet, x: Tensor, last: int
-) -> Path:
+def _static_scored(bench: Bench, stem: str, net: networks.ExitNet, x: Tensor, last: int) -> Path:
     model, threshold = networks.StaticScoredExit(net, last), torch.zeros(net.exits - 1)
     return bench.torch_file(f"{stem}-scored-static-e{last}", model, x, threshold)
 
@@ -377,9 +375,7 @@ def _ratio(title: str, path: str, seen: timing.Comparison, limit: float | None =
     return Row(title, STATIC, path, seen.median_us(STATIC), ratio, "x", limit)
 
 
-def _peers(
-    title: str, path: str, seen: timing.Comparison, speedup: float | None
-) -> Iterator[Row]:
+def _peers(title: str, path: str, seen: timing.Comparison, speedup: float | None) -> Iterator[Row]:
     cond, trip = seen.median_us(COND), seen.median_us(ROUND_TRIP)
     faster, ratio = seen.ratio(COND, OURS), seen.ratio(OURS, ROUND_TRIP)
     yield Row(title, COND, path, cond, faster, "x faster", speedup, at_least=True)
@@ -394,9 +390,7 @@ def _size(title: str, ours: Path, static: Path, decisions: int) -> Row:
 def _bytes(title: str, ours: Path, cond: Path, trip: Path) -> Iterator[Row]:
     size = _weigh(ours)
     yield Row(title, COND, "file", None, size / _weigh(cond), "x bytes")
-    yield Row(
-        title, ROUND_TRIP, "file", None, size / _weigh(trip), "x bytes", ROUND_TRIP_BYTES
-    )
+    yield Row(title, ROUND_TRIP, "file", None, size / _weigh(trip), "x bytes", ROUND_TRIP_BYTES)
 
 
 def _weigh(path: Path) -> int:
@@ -438,9 +432,7 @@ def _table(rows: Sequence[Row]) -> Table:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Shorter timings, fewer levels, narrower nets.")
-@click.option(
-    "--only", multiple=True, type=click.Choice(list(GROUPS)), help="Only this group."
-)
+@click.option("--only", multiple=True, type=click.Choice(list(GROUPS)), help="Only this group.")
 @click.option(
     "--json",
     "json_path",

@@ -110,9 +110,7 @@ def describe_machine() -> str:
     model = platform.processor() or platform.machine()
     if info.exists():
         lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-        names = [
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        ]
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
     return (
         f"{model}, {os.cpu_count()} cores, onnxruntime {ort.__version__}, "
@@ -123,9 +121,7 @@ def describe_machine() -> str:
 def _check_outputs(calls: Mapping[str, Call]) -> None:
     reference, *others = (np.asarray(call()[0], np.float32) for call in calls.values())
     for label, found in zip(list(calls)[1:], others, strict=True):
-        np.testing.assert_allclose(
-            found, reference, rtol=TOLERANCE, atol=TOLERANCE, err_msg=label
-        )
+        np.testing.assert_allclose(found, reference, rtol=TOLERANCE, atol=TOLERANCE, err_msg=label)
 
 
 def _time_rounds(calls: Mapping[str, Call], seconds: float) -> dict[str, list[float]]:

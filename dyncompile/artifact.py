@@ -69,7 +69,7 @@ def write(
     tensors = [tensor for _, tensor in _weights(model)]
     if external_data is None:
         external_data = sum(tensor.nbytes for tensor in tensors) > _EXTERNAL_FROM_BYTES
-    if not external_data:
+    if not external_data or not any(map(_is_large, tensors)):
         if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors):
             model = ir.external_data.load_to_model(model.clone())
         content = _content(model, dataclasses.replace(manifest, external_data=None), path)
@@ -155,6 +155,11 @@ def _weights(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
                 yield value, value.const_value
 
 
+def _is_large(tensor: ir.TensorProtocol) -> bool:
+    """Whether a tensor is worth a place in a second file."""
+    return tensor.nbytes > _INLINE_UP_TO_BYTES and tensor.dtype != ir.DataType.STRING
+
+
 def _write_weights(
     weights: Iterable[tuple[ir.Value, ir.TensorProtocol]], file: BinaryIO, name: str
 ) -> ExternalData:
@@ -163,7 +168,7 @@ def _write_weights(
     places: dict[int, tuple[int, int]] = {}
     moved = []  # keeps the tensors alive, so that no id is used twice
     for value, tensor in weights:
-        if tensor.nbytes <= _INLINE_UP_TO_BYTES or tensor.dtype == ir.DataType.STRING:
+        if not _is_large(tensor):
             continue
         if id(tensor) not in places:
             content = tensor.tobytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["capture_model"]
 
-import inspect
 import io
 import logging
 import traceback
@@ -14,19 +13,18 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import onnxscript
 import torch
 from torch import Tensor, nn
 
 from dyncompile import markers
+from dyncompile.binding import Example, bind_inputs
 from dyncompile.dialect import DOMAIN, VERSION, Selector, register_schemas, switch_op_type
-from dyncompile.errors import DyncompileError, InputError, KnobError, MarkerError
+from dyncompile.errors import DyncompileError, InputError, MarkerError
 from dyncompile.knobs import Knob
 
 OPSET = 21
-Example = Tensor | np.ndarray[Any, Any]
 _Shapes = Mapping[str, Any] | Sequence[Any] | None
 
 
@@ -108,76 +106,6 @@ def _check_batch(selector: Selector) -> None:
         )
 
 
-def bind_inputs(
-    model: nn.Module,
-    example_inputs: Sequence[Example] | Mapping[str, Example] | Tensor,
-    knobs: Mapping[str, Knob],
-) -> dict[str, Tensor]:
-    """Return the inputs of ``forward`` by name, in its order, knobs at their defaults.
-
-    Raises:
-        InputError: an input is missing, unknown, or not a tensor.
-        KnobError: a knob is no parameter of ``forward``.
-    """
-    where = f"{type(model).__name__}.forward"
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(model.forward).parameters.items()
-        if parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
-    }
-    unknown = [name for name in knobs if name not in parameters]
-    if unknown:
-        raise KnobError(
-            f"forward has no parameter of this name; it has {', '.join(parameters)}.",
-            where=f"knob {unknown[0]!r}",
-            remedy="Let forward take the knob as a tensor.",
-        )
-    order = [name for name in parameters if name not in knobs]
-    if isinstance(example_inputs, Mapping):
-        given = dict(example_inputs)
-    else:
-        if isinstance(example_inputs, (Tensor, np.ndarray)):
-            example_inputs = (example_inputs,)
-        if len(example_inputs) > len(order):
-            raise InputError(
-                f"{len(example_inputs)} example inputs for {', '.join(order) or 'no inputs'}.",
-                where=where,
-                remedy="Give one per parameter of forward; knobs are filled in.",
-            )
-        given = dict(zip(order, example_inputs, strict=False))
-    bound: dict[str, Tensor] = {}
-    for name, parameter in parameters.items():
-        if name in knobs:
-            bound[name] = torch.from_numpy(np.array(knobs[name].array(name)))
-        elif name in given:
-            bound[name] = _tensor(name, given.pop(name))
-        elif parameter.default is parameter.empty:
-            raise InputError(
-                f"the input {name!r} is missing.",
-                where=where,
-                remedy="Give an example of it, or declare it a knob.",
-            )
-    if given:
-        raise InputError(
-            f"forward has no input {next(iter(given))!r}; it has {', '.join(order)}.",
-            where=where,
-            remedy="Use the names of its parameters.",
-        )
-    return bound
-
-
-def _tensor(name: str, value: object) -> Tensor:
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value))
-    if isinstance(value, Tensor):
-        return value.detach()
-    raise InputError(
-        f"the example is {type(value).__name__}.",
-        where=f"input {name!r}",
-        remedy="Give a tensor or a numpy array; take containers apart in forward.",
-    )
-
-
 class _Traced(nn.Module):
     """The model with its inputs by keyword, so that decisions can be named as it runs."""
 
@@ -254,9 +182,7 @@ def _explained(error: Exception, model: str) -> DyncompileError:
             where=where,
             remedy="Write this decision with dyncompile.gate, early_exit or switch.",
         )
-    first = next(
-        (line.strip() for line in str(error).splitlines() if line.strip()), "no message"
-    )
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     return MarkerError(
         f"the model cannot be traced: {name}: {first[:200]}.".replace("..", "."),
         where=where,

@@ -48,9 +48,7 @@ def always(model: ir.Model) -> Side:
     return _cost_of(_unconditional(_region(_described(model).graph, {})))
 
 
-def sides_from_model(
-    model: ir.Model, counts: Mapping[str, int]
-) -> dict[str, tuple[Side, ...]]:
+def sides_from_model(model: ir.Model, counts: Mapping[str, int]) -> dict[str, tuple[Side, ...]]:
     """Return what each option of each decision costs in a lowered model.
 
     The cost of an option is the work in the branches that it selects, over all Ifs of the
@@ -215,9 +213,7 @@ def _rounds(node: ir.Node) -> int:
     return 1
 
 
-def _weights(
-    value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]
-) -> Mapping[ir.Value, int]:
+def _weights(value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]) -> Mapping[ir.Value, int]:
     """Return the constants that a value is a form of, with their size; none if computed."""
     pending = [value]
     while pending:

@@ -176,9 +176,7 @@ def _schema(op_type: str, inputs: list[str]) -> onnx.defs.OpSchema:
             ("D", ["tensor(bool)" if op_type == "Gate" else "tensor(int64)"], "decision"),
             ("T", _TYPES, "what is chosen"),
         ],
-        attributes=[
-            schema.Attribute("name", schema.AttrType.STRING, "decision", required=False)
-        ],
+        attributes=[schema.Attribute("name", schema.AttrType.STRING, "decision", required=False)],
     )
 
 

@@ -63,9 +63,7 @@ class InputSpec:
         return np.asarray(drawn).astype(self.dtype)
 
 
-_SPEC = re.compile(
-    r"(?P<name>[^\W\d]\w*)=(?P<dtype>\w+)\[(?P<sizes>[\d\s,]*)\](:(?P<span>\S+))?"
-)
+_SPEC = re.compile(r"(?P<name>[^\W\d]\w*)=(?P<dtype>\w+)\[(?P<sizes>[\d\s,]*)\](:(?P<span>\S+))?")
 
 
 def parse_input(text: str) -> InputSpec:
@@ -207,9 +205,7 @@ def split_samples(
                 remedy="Give rows of this shape and type.",
             )
         shaped[name] = array.astype(like.dtype, copy=False)
-    return [
-        dict(zip(shaped, rows, strict=True)) for rows in zip(*shaped.values(), strict=True)
-    ]
+    return [dict(zip(shaped, rows, strict=True)) for rows in zip(*shaped.values(), strict=True)]
 
 
 def _spell(entry: tuple[str, Array]) -> str:

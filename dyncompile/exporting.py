@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from dyncompile import artifact, pipeline
 from dyncompile.describe import manifest_from_model
 from dyncompile.dialect import attach_functions, detach_functions
-from dyncompile.errors import ArtifactError, InputError
+from dyncompile.errors import ArtifactError
+from dyncompile.files import check_writable
 from dyncompile.knobs import Knob
 from dyncompile.manifest import Manifest
 from dyncompile.passes import DefaultKnobs, OmitInnerTypes
@@ -24,15 +25,14 @@ from dyncompile.targets import ort
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from dyncompile.capture import Example
-
+    from dyncompile.binding import Example
     from dyncompile.verify import Report
 
 Samples = Mapping[str, NDArray[Any]] | Sequence[Mapping[str, NDArray[Any]]]
 Progress = Callable[[str, int, int], None]
 
 
-def export(  # noqa: PLR0913 - one entry point, every option by name
+def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     model: nn.Module | str | Path,
     example_inputs: Sequence[Example] | Mapping[str, Example] | Tensor | None,
     path: str | Path,
@@ -40,7 +40,7 @@ def export(  # noqa: PLR0913 - one entry point, every option by name
     target: Literal["onnx", "marked"] = "onnx",
     dynamic_shapes: Mapping[str, Any] | Sequence[Any] | None = None,
     samples: Samples | None = None,
-    verify: bool = True,  # noqa: FBT001, FBT002
+    verify: bool = True,
     *,
     default_knobs: bool = False,
     external_data: bool | None = None,
@@ -76,6 +76,7 @@ def export(  # noqa: PLR0913 - one entry point, every option by name
     """
     report_progress = progress or _silent
     path = Path(path)
+    check_writable(path)
     if isinstance(model, (str, Path)):
         graph, given = _read_marked(Path(model))
         known = {**given, **(knobs or {})}
@@ -123,7 +124,7 @@ def _read_marked(path: Path) -> tuple[ir.Model, Mapping[str, Knob]]:
     return model, manifest.knobs
 
 
-def _verify(  # noqa: PLR0913
+def _verify(
     graph: ir.Model,
     manifest: Manifest,
     model: nn.Module,
@@ -132,43 +133,18 @@ def _verify(  # noqa: PLR0913
     progress: Progress,
 ) -> Report:
     from dyncompile import verify
-    from dyncompile.capture import bind_inputs
+    from dyncompile.binding import bind_inputs
+    from dyncompile.examples import split_samples
 
-    bound = bind_inputs(
-        model, () if example_inputs is None else example_inputs, manifest.knobs
-    )
+    bound = bind_inputs(model, () if example_inputs is None else example_inputs, manifest.knobs)
     example = {n: np.asarray(v) for n, v in bound.items() if n not in manifest.knobs}
     if samples is None:
         chosen = verify.draw_samples(example)
     elif isinstance(samples, Mapping):
-        chosen = _separate(samples, example)
+        chosen = split_samples(samples, example, "samples", any_size=True)
     else:
         chosen = [dict(sample) for sample in samples]
     return verify.verify(graph, manifest, model, chosen, progress=progress)
-
-
-def _separate(
-    samples: Mapping[str, NDArray[Any]], example: Mapping[str, NDArray[Any]]
-) -> list[dict[str, NDArray[Any]]]:
-    """Take stacked samples apart; arrays of the rank of the input hold one sample per row."""
-    lengths = {len(array) for array in samples.values() if array.ndim}
-    if set(samples) != set(example) or len(lengths) != 1:
-        raise InputError(
-            f"the samples hold {', '.join(samples) or 'nothing'}; the inputs are"
-            f" {', '.join(example)}.",
-            where="samples",
-            remedy="Give one array per input, all with the same number of samples.",
-        )
-    rows = []
-    for row in range(lengths.pop()):
-        sample = {}
-        for name, like in example.items():
-            array = samples[name][row : row + 1] if like.ndim else samples[name][row]
-            if array.ndim > like.ndim:
-                array = array[0]
-            sample[name] = np.ascontiguousarray(array.astype(like.dtype, copy=False))
-        rows.append(sample)
-    return rows
 
 
 def _silent(name: str, done: int, total: int) -> None:

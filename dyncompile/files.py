@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["replacing"]
+__all__ = ["check_writable", "replacing"]
 
 import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,3 +52,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             where=str(path),
             remedy="Free some space." if full else "Write to a folder you may write to.",
         ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work is done whether a file can be written; leaves nothing behind.
+
+    Raises:
+        ArtifactError: as ``replacing``.
+    """
+
+    class Writable(Exception):  # noqa: N818 - not an error
+        pass
+
+    with suppress(Writable), replacing(path):
+        raise Writable

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import DECISION, Selector
 from dyncompile.errors import GraphError
 from dyncompile.manifest import Decision
-from dyncompile.passes.branch_on_decisions import DECISION
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
 from dyncompile.passes.expose_decisions import expose_decisions
 

@@ -76,11 +76,7 @@ class Levels:
         except ValueError:
             level = np.empty(0)
         last = len(self.values) - 1
-        if (
-            level.size != 1
-            or level.dtype.kind not in "iu"
-            or not 0 <= int(level.item()) <= last
-        ):
+        if level.size != 1 or level.dtype.kind not in "iu" or not 0 <= int(level.item()) <= last:
             raise KnobError(
                 f"{value!r} is not a level.",
                 where=f"knob {name!r}",

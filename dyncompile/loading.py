@@ -69,9 +69,7 @@ def load_module(spec: str, weights: Path | None = None) -> nn.Module:
 def _import(head: str) -> ModuleType:
     is_file = head.endswith(".py")
     if is_file and not Path(head).is_file():
-        raise InputError(
-            "there is no such file.", where=head, remedy="Check the name of the file."
-        )
+        raise InputError("there is no such file.", where=head, remedy="Check the name of the file.")
     if not is_file and not all(part.isidentifier() for part in head.split(".")):
         raise InputError(
             "neither a .py file nor the name of a module.",

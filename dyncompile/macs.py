@@ -21,8 +21,7 @@ _RECURRENT = {"LSTM", "GRU", "RNN"}
 def is_counted(node: ir.Node) -> bool:
     """Whether the node multiplies and accumulates."""
     return node.domain == "" and (
-        node.op_type in _CONVOLUTIONS | _PRODUCTS
-        or node.op_type in _RECURRENT | {"ConvTranspose"}
+        node.op_type in _CONVOLUTIONS | _PRODUCTS or node.op_type in _RECURRENT | {"ConvTranspose"}
     )
 
 

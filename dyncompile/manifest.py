@@ -137,8 +137,7 @@ class Manifest:
             raise _damaged(where, _reason(error)) from error
         if version > FORMAT:
             raise ArtifactError(
-                f"written by a newer dyncompile (format {version});"
-                f" this one reads up to {FORMAT}.",
+                f"written by a newer dyncompile (format {version}); this one reads up to {FORMAT}.",
                 where=where,
                 remedy="Upgrade dyncompile.",
             )
@@ -175,8 +174,7 @@ def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest
     return cls(
         target=_one_of(("onnx", "marked"), entry["target"], "target"),
         knobs={
-            name: _knob(name, knob)
-            for name, knob in _want(dict, entry["knobs"], "knobs").items()
+            name: _knob(name, knob) for name, knob in _want(dict, entry["knobs"], "knobs").items()
         },
         decisions=tuple(map(_decision, _want(list, entry["decisions"], "decisions"))),
         operating_points=tuple(map(_operating_point, points)),

@@ -78,9 +78,7 @@ def fetch_scores(model: ir.Model, decision: Decision) -> Scores:
     values = tuple(require_value(names, name, decision.name) for name in decision.values)
     nodes = _steps_to(values)
     lift = _Lift(model, names)
-    involved = {
-        value: None for node in nodes for value in (*node.inputs, *node.outputs) if value
-    }
+    involved = {value: None for node in nodes for value in (*node.inputs, *node.outputs) if value}
     outputs = {value: lift.fetch(value) for value in involved if lift.can_fetch(value)}
     return Scores(values, nodes, outputs)
 
@@ -226,8 +224,7 @@ def _combined(step: _Step) -> list[Slack]:
     """The signed slack of And is the smaller one, that of Or the larger one."""
     choose = np.minimum if step.node.op_type == "And" else np.maximum
     signed = [
-        np.where(value, slack, -slack)
-        for value, slack in zip(step.inputs, step.slack, strict=True)
+        np.where(value, slack, -slack) for value, slack in zip(step.inputs, step.slack, strict=True)
     ]
     return [np.abs(functools.reduce(choose, signed))]
 

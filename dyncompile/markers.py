@@ -42,9 +42,7 @@ Tree = TypeVar("Tree")
 
 
 @overload
-def gate(
-    take: Tensor, on: Tensor, off: Tensor | float, *, name: str | None = None
-) -> Tensor: ...
+def gate(take: Tensor, on: Tensor, off: Tensor | float, *, name: str | None = None) -> Tensor: ...
 @overload
 def gate(take: Tensor, on: Tree, off: Tree, *, name: str | None = None) -> Tree: ...
 def gate(take: Tensor, on: object, off: object, *, name: str | None = None) -> object:
@@ -138,9 +136,9 @@ def switch(index: Tensor, options: Sequence[Tree], *, name: str | None = None) -
     _check_shape(where, index.shape[:-1] if one_hot else index.shape, flat[0][0])
     decision, known = _decide_switch(index, len(options), name)
     columns = zip(*(leaves for leaves, _ in flat), strict=True)
-    return pytree.tree_unflatten(
-        [_choose(decision, list(c), known) for c in columns], structure
-    )
+    chosen = [_choose(decision, list(column), known) for column in columns]
+    joined: Tree = pytree.tree_unflatten(chosen, structure)
+    return joined
 
 
 def per_level(
@@ -281,9 +279,7 @@ class _Scope:
             self.root = module
             self.names = _module_names(module)
             self._restart()
-        self.running.append(
-            self.names.get(id(module), self.running[-1] if self.running else "")
-        )
+        self.running.append(self.names.get(id(module), self.running[-1] if self.running else ""))
 
     def _leave(self, module: nn.Module, _: object, __: object) -> None:
         del module
@@ -405,7 +401,7 @@ def _pick(index: Tensor, options: Sequence[Tensor]) -> Tensor:
 
 def _hard(take: Tensor) -> Tensor:
     """Bool from bool, or from a float 0/1 that may be off by rounding; NaN is False."""
-    return take if take.dtype == torch.bool else take > 0.5  # noqa: PLR2004
+    return take if take.dtype == torch.bool else take > 0.5
 
 
 def _aligned(decision: Tensor, side: Tensor) -> Tensor:
@@ -443,9 +439,7 @@ def _spell(tensor: Tensor) -> str:
 
 
 def _check_decision(where: str, take: object, sides: Sequence[Tensor]) -> None:
-    if not isinstance(take, Tensor) or not (
-        take.dtype == torch.bool or take.is_floating_point()
-    ):
+    if not isinstance(take, Tensor) or not (take.dtype == torch.bool or take.is_floating_point()):
         kind = _spell(take) if isinstance(take, Tensor) else type(take).__name__
         raise MarkerError(
             f"the decision is {kind}.",

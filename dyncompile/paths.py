@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from dyncompile.dialect import DECISION
 from dyncompile.errors import GraphError
-from dyncompile.passes.branch_on_decisions import DECISION
 from dyncompile.passes.scopes import graphs_of
 
 Path = dict[str, int]
@@ -183,9 +183,7 @@ class DecisionTree:
                 if name in fixed:
                     allowed &= {fixed[name]}
                 if allowed:
-                    pending.extend(
-                        (one, {**enclosing, name: allowed}) for one in reversed(inner)
-                    )
+                    pending.extend((one, {**enclosing, name: allowed}) for one in reversed(inner))
 
     def _trace(self, choose: Callable[[str, frozenset[int]], int]) -> Path:
         taken: Path = {}

@@ -158,6 +158,10 @@ def verify(
         InputError: a sample does not fit the model.
         TargetError: ONNX Runtime is missing or refuses the artifact.
     """
+    if any(name in model.graph.initializers for name in manifest.knobs):
+        model = model.clone()
+        for name in manifest.knobs:  # a default would keep it from being fed
+            model.graph.initializers.pop(name, None)
     _check_samples(model, manifest, samples)
     with ExitStack() as stack:
         stack.enter_context(_evaluating(module))
@@ -396,7 +400,7 @@ class _Run:
             raise InputError(
                 f"the model fails: {one_line(error)}.",
                 where=_place(number, point, path),
-                remedy="Give samples that it can run.",
+                remedy="Give samples that it can run, and the network the file was made from.",
             ) from error
         leaves = pytree.tree_leaves(result)
         return [torch.as_tensor(leaf).cpu().numpy() for leaf in leaves], taken
@@ -504,9 +508,7 @@ def _counted(taken: Sequence[Taken], model: ir.Model) -> Iterator[tuple[Taken, i
     return ((dict(path), count) for path, count in counts.most_common())
 
 
-def _unreached(
-    taken: Sequence[Taken], decisions: Sequence[Decision]
-) -> Iterator[tuple[str, int]]:
+def _unreached(taken: Sequence[Taken], decisions: Sequence[Decision]) -> Iterator[tuple[str, int]]:
     seen = set(itertools.chain.from_iterable(options.items() for options in taken))
     for decision in decisions:
         for option in range(len(decision.sides)):

@@ -206,9 +206,7 @@ def _weight(shape: tuple[int, ...], seed: int, number: int) -> NDArray[np.float3
         return np.asarray(matrix + 0.0, np.float32)  # no negative zeros
     kernel = np.zeros((2, 2, 3, 3), np.float32)
     for channel in range(2):
-        kernel[channel, rng.integers(2), rng.integers(3), rng.integers(3)] = rng.choice(
-            [-1, 1]
-        )
+        kernel[channel, rng.integers(2), rng.integers(3), rng.integers(3)] = rng.choice([-1, 1])
         kernel[channel, rng.integers(2), 1, 1] += 1
     return kernel
 
@@ -457,9 +455,7 @@ class _Writer:
         for op, results in network.results():
             self._write(op, results)
         for number, weight in network.weights().items():
-            self._constant(
-                f"w{number}", "float" + _dims(weight.shape), weight.ravel().tolist()
-            )
+            self._constant(f"w{number}", "float" + _dims(weight.shape), weight.ravel().tolist())
         inputs = f"{self._tensor} x, {flag} open0, {flag} open1, int64 level, float threshold"
         outputs = ", ".join(f"{self._tensor} {self._names[k]}" for k in network.outputs)
         kept = {self._names[k] for k in network.outputs}
@@ -549,9 +545,7 @@ class _Writer:
     def _sum(self, out: int, x: int, *, per_sample: bool) -> str:
         axes = self._axes if per_sample else [0, *self._axes]
         self._constant(f"axes{out}", f"int64[{len(axes)}]", axes)
-        score = self._line(
-            f"score{out}", f"ReduceSum <keepdims = 0> ({self._names[x]}, axes{out})"
-        )
+        score = self._line(f"score{out}", f"ReduceSum <keepdims = 0> ({self._names[x]}, axes{out})")
         self._types.append(f"float{'[1]' if per_sample else ''} {score}")
         return score
 

@@ -34,9 +34,7 @@ def run(model: ir.Model, feeds: Mapping[str, Array]) -> list[Array]:
     return cast(list[Array], ReferenceEvaluator(runnable_proto(model)).run(None, dict(feeds)))
 
 
-def ort_run(
-    model: ir.Model, feeds: Mapping[str, Array], *, optimise: bool = False
-) -> list[Array]:
+def ort_run(model: ir.Model, feeds: Mapping[str, Array], *, optimise: bool = False) -> list[Array]:
     """Evaluate with ONNX Runtime on one thread, its graph optimisations off."""
     return ort_session(model, optimise=optimise)(feeds)
 
@@ -152,9 +150,7 @@ def every_feeds(model: ir.Model, *, samples: int = 2) -> list[Feeds]:
 def runnable_proto(model: ir.Model) -> onnx.ModelProto:
     """Return the model as a proto in which every marker has its meaning."""
     proto = ir.to_proto(model)
-    known = {
-        function.name for function in proto.functions if function.domain == dialect.DOMAIN
-    }
+    known = {function.name for function in proto.functions if function.domain == dialect.DOMAIN}
     nodes = model.graph.all_nodes()
     used = {node.op_type for node in nodes if node.domain == dialect.DOMAIN}
     for op_type in sorted(used - known):

@@ -156,9 +156,7 @@ def disk_of(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("external", [False, True])
 @pytest.mark.parametrize("existed", [False, True])
-def test_a_full_disk_leaves_what_was_there(
-    tmp_path: Path, external: bool, existed: bool
-) -> None:
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, external: bool, existed: bool) -> None:
     path = tmp_path / "net.onnx"
     if existed:
         artifact.write(weighted(), MANIFEST, path, external_data=external)
@@ -197,9 +195,7 @@ def test_places_that_cannot_be_written(tmp_path: Path, place: str, problem: str)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_a_read_only_folder_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -342,9 +338,7 @@ WRONG += [{"kind": "levels", "values": [{}], "default": 0}, [["x", "y"]], [1]]
 
 
 def test_wrong_types_anywhere_are_refused_in_one_line() -> None:
-    full = Manifest(
-        **{**vars(MANIFEST), "external_data": artifact.ExternalData("a.data", 1, "00")}
-    )
+    full = Manifest(**{**vars(MANIFEST), "external_data": artifact.ExternalData("a.data", 1, "00")})
     entry = json.loads(full.to_json())
     refused = 0
     for at in places(entry):

@@ -63,9 +63,7 @@ def test_resnet101_scales_in_depth() -> None:
 
 def test_weights_depend_on_the_seed_alone(exits: networks.ExitNet) -> None:
     again = networks.seeded(lambda: networks.ExitNet(4, exits=3))
-    for ours, theirs in zip(
-        exits.state_dict().values(), again.state_dict().values(), strict=True
-    ):
+    for ours, theirs in zip(exits.state_dict().values(), again.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 

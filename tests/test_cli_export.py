@@ -159,13 +159,12 @@ def test_knobs_and_samples_come_from_the_command_line() -> None:
     assert any(line.startswith("Verified: 10 samples at 3") for line in lines)
     assert load("net.onnx").knobs["threshold"].default == 0.7
     level = ("--knob", "level=levels(0.25,0.5,1;default=1)")
-    lines = done(
-        "export", "net.py:Scaled", "--input", "x=float32[1,8]", *level, "-o", "level.onnx"
-    )
+    lines = done("export", "net.py:Scaled", "--input", "x=float32[1,8]", *level, "-o", "level.onnx")
     assert any(line.startswith("Verified: 5 samples at 3 operating points") for line in lines)
 
 
-def test_defaults_and_external_weights_are_options() -> None:
+def test_defaults_and_external_weights_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifact, "_INLINE_UP_TO_BYTES", 64)
     done("export", "marked.onnx", "--default-knobs", "--external-data", "-o", "net.onnx")
     assert Path("net.onnx.data").exists()
     session = ort.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])

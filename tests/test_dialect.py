@@ -22,9 +22,7 @@ def switch_graph(decision: str, shape: str, count: int) -> str:
     }}"""
 
 
-def draw(
-    shape: tuple[int, ...], seed: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def draw(shape: tuple[int, ...], seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 

@@ -99,9 +99,7 @@ class States(nn.Module):
         super().__init__()
         self.cell = nn.LSTMCell(4, 6)
 
-    def forward(
-        self, x: Tensor, h: Tensor, c: Tensor, threshold: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, h: Tensor, c: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
         update = x.abs().amax(1) > threshold
         new = self.cell(x, (h, c))
         h, c = gate(update, (new[0], new[1]), (h, c), name="update")
@@ -143,9 +141,7 @@ class Leveled(nn.Module):
         x = per_level(level, lambda k: torch.relu(first.body(x)) * (k + 1.0))
         x = gate(x.mean((1, 2, 3)) > 0.3, torch.relu(second.body(x)), x)
         x = x * level_value(level, [1.0, 0.5, 0.25])
-        return switch(
-            level, [x, torch.relu(third.body(x)), torch.tanh(third.body(x))], name="last"
-        )
+        return switch(level, [x, torch.relu(third.body(x)), torch.tanh(third.body(x))], name="last")
 
 
 class WithCond(nn.Module):
@@ -158,7 +154,8 @@ class WithCond(nn.Module):
     def forward(self, x: Tensor, flag: Tensor) -> Tensor:
         one, two, three = self.linears
         x = torch.cond(flag, lambda x: torch.relu(one(x)), lambda x: two(x) + 1, (x,))
-        return gate(x.mean(1) > 0, torch.cond(flag, three, lambda x: x * 2, (x,)), x)
+        other: Tensor = torch.cond(flag, three, lambda x: x * 2, (x,))
+        return gate(x.mean(1) > 0, other, x)
 
 
 class WithLoop(nn.Module):
@@ -287,7 +284,8 @@ def test_a_scalar_decision_leaves_the_batch_free(tmp_path: Path) -> None:
             self.linear = nn.Linear(4, 4)
 
         def forward(self, x: Tensor, fast: Tensor) -> Tensor:
-            return gate(fast > 0.5, x, self.linear(x), name="fast")
+            slow: Tensor = self.linear(x)
+            return gate(fast > 0.5, x, slow, name="fast")
 
     path = tmp_path / "net.onnx"
     batch = torch.export.Dim("batch")

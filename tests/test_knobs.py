@@ -53,9 +53,7 @@ def test_level_is_an_int64_scalar(value: object, fed: int) -> None:
 
 @pytest.mark.parametrize("value", [-1, 3, 1.0, True, "0", [0, 1], [[0], [1, 2]], math.nan])
 def test_refuses_what_is_no_level(value: object) -> None:
-    with pytest.raises(
-        KnobError, match=r"^knob 'level': .* is not a level\. .*from 0 to 2\.$"
-    ):
+    with pytest.raises(KnobError, match=r"^knob 'level': .* is not a level\. .*from 0 to 2\.$"):
         Levels((1, 2, 3)).array("level", value)
 
 
@@ -97,9 +95,7 @@ def test_refuses_a_vector_of_another_length() -> None:
     ("values", "default", "message"),
     [
         pytest.param((), 0, "at least one value", id="no levels"),
-        pytest.param(
-            (1, 2), 2, "default 2 is not an index of 2 values", id="default too high"
-        ),
+        pytest.param((1, 2), 2, "default 2 is not an index of 2 values", id="default too high"),
         pytest.param((1, 2), -3, "default -3 is not an index", id="default too low"),
     ],
 )
@@ -141,9 +137,7 @@ def test_json_keeps_a_knob(knob: Levels | Threshold) -> None:
         pytest.param({"kind": "levels", "values": [], "default": 0}, id="no levels"),
         pytest.param({"kind": "levels", "values": [1], "default": "0"}, id="default is text"),
         pytest.param({"kind": "threshold", "default": 1}, id="no range"),
-        pytest.param(
-            {"kind": "threshold", "default": None, "low": 0, "high": 1}, id="no default"
-        ),
+        pytest.param({"kind": "threshold", "default": None, "low": 0, "high": 1}, id="no default"),
         pytest.param(
             {"kind": "threshold", "default": "a", "low": 0, "high": 1},
             id="default is no number",

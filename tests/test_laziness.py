@@ -96,9 +96,7 @@ def allowed(graph: str, **given: object) -> int:
     """Count the work the rule allows for one call with distinct intermediate values."""
     x = np.asarray([[3, 5]], np.float32)
     model = parse(graph)
-    feeds = {
-        value.name: np.asarray(given.get(value.name or "", x)) for value in model.graph.inputs
-    }
+    feeds = {value.name: np.asarray(given.get(value.name or "", x)) for value in model.graph.inputs}
     return Allowance(model)({str(name): array for name, array in feeds.items()}).total()
 
 
@@ -122,9 +120,7 @@ def allowed(graph: str, **given: object) -> int:
         pytest.param(EXITS, {"t": np.float32(99)}, 3, id="no exit"),
     ],
 )
-def test_allows_what_one_decision_needs(
-    graph: str, given: dict[str, object], count: int
-) -> None:
+def test_allows_what_one_decision_needs(graph: str, given: dict[str, object], count: int) -> None:
     assert allowed(graph, **given) == count
 
 
@@ -160,7 +156,5 @@ def test_catches_work_done_twice() -> None:
         "one = MatMul (x, w1)  two = MatMul (x, w1)  on_y = Max (one, two)",
     )
     marked = parse(SKIP)
-    with pytest.raises(
-        AssertionError, match=r"1 compute nodes run in vain when \{'take': 1\}"
-    ):
+    with pytest.raises(AssertionError, match=r"1 compute nodes run in vain when \{'take': 1\}"):
         assert_lazy(marked, parse(doubled), every_feeds(marked))

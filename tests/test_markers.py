@@ -124,9 +124,7 @@ def test_gradcheck_gate(take: Tensor) -> None:
     assert torch.autograd.gradcheck(function, (double(2, 3), double(2, 3)))
 
 
-@pytest.mark.parametrize(
-    "index", [torch.tensor(1), torch.tensor([2, 0])], ids=["scalar", "rows"]
-)
+@pytest.mark.parametrize("index", [torch.tensor(1), torch.tensor([2, 0])], ids=["scalar", "rows"])
 def test_gradcheck_switch(index: Tensor) -> None:
     def function(*options: Tensor) -> Tensor:
         return cast(Tensor, torch.ops.dyncompile.switch(index, list(options), "d"))
@@ -202,9 +200,7 @@ class Network(nn.Module):
 
 
 ARGUMENTS = [
-    (X, torch.tensor(taken), torch.tensor(level))
-    for taken in (True, False)
-    for level in range(3)
+    (X, torch.tensor(taken), torch.tensor(level)) for taken in (True, False) for level in range(3)
 ]
 
 
@@ -420,9 +416,7 @@ def test_a_knob_says_how_many_levels_there_are() -> None:
         ),
         pytest.param(lambda: gate(YES, (X, X), (X,)), "different structure", id="structures"),
         pytest.param(lambda: gate(YES, (), ()), "different structure", id="nothing to choose"),
-        pytest.param(
-            lambda: gate(YES, 1, 2), "cannot choose between int and int", id="numbers"
-        ),
+        pytest.param(lambda: gate(YES, 1, 2), "cannot choose between int and int", id="numbers"),
         pytest.param(lambda: gate(YES, "a", X), "cannot choose between str and", id="text"),
         pytest.param(
             lambda: gate(cast(Tensor, True), X, Y), "the decision is bool", id="python bool"
@@ -439,9 +433,7 @@ def test_a_knob_says_how_many_levels_there_are() -> None:
         pytest.param(
             lambda: gate(torch.ones(1), X[0, 0], Y[0, 0]), r"shape \[1\] does not", id="rank 0"
         ),
-        pytest.param(
-            lambda: switch(torch.tensor(0), []), "there is no option", id="no options"
-        ),
+        pytest.param(lambda: switch(torch.tensor(0), []), "there is no option", id="no options"),
         pytest.param(
             lambda: switch(torch.tensor(0), [X, X[:1]]), "the sides disagree", id="options"
         ),

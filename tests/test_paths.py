@@ -61,9 +61,7 @@ AGAIN = """main (float[1] x, bool a, bool b, bool c) => (float[1] z) {
 
 def again() -> ir.Model:
     """Two Ifs on ``a``; ``b`` in a branch of one; an If of the model's own."""
-    return tagged(
-        parse(AGAIN), [("y", "a", "1", "0"), ("y1", "b", "1", "0"), ("z", "a", "1", "0")]
-    )
+    return tagged(parse(AGAIN), [("y", "a", "1", "0"), ("y1", "b", "1", "0"), ("z", "a", "1", "0")])
 
 
 def test_a_graph_without_decisions_has_one_path() -> None:

@@ -231,9 +231,7 @@ def test_a_wrong_weight_in_a_branch_that_no_sample_takes_is_found_on_its_path() 
     unused = next(name for name, option in taken.items() if option == 0)
     weight = f"blocks.{unused.removeprefix('g')}.bias"
     made.add(weight, 0.01)
-    with pytest.raises(
-        VerificationError, match=f"sample 0, path .*{unused}=1.*'output'"
-    ) as found:
+    with pytest.raises(VerificationError, match=f"sample 0, path .*{unused}=1.*'output'") as found:
         made.verify(sample)
     assert "\n" not in str(found.value)
 
@@ -324,9 +322,7 @@ def test_a_decision_that_is_used_as_a_mask_too_is_not_forced() -> None:
     ],
     ids=["none", "unknown", "knob", "shape", "batch"],
 )
-def test_samples_that_do_not_fit_are_refused(
-    samples: list[dict[str, Array]], message: str
-) -> None:
+def test_samples_that_do_not_fit_are_refused(samples: list[dict[str, Array]], message: str) -> None:
     made = case(Network())
     with pytest.raises(InputError, match=message):
         verify(made.model, made.manifest, made.module, samples)

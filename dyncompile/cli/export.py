@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["export_command"]
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +13,7 @@ import click
 from dyncompile.cli.options import FILE, MODULE, SAMPLES, WEIGHTS
 from dyncompile.cli.progress import showing_progress
 from dyncompile.errors import InputError, KnobError
-from dyncompile.files import replacing
+from dyncompile.files import check_writable
 from dyncompile.knobs import Knob, knob_from_spec
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def export_command(  # noqa: PLR0913, PLR0917 - click gives them by name
     from dyncompile.exporting import export
 
     chosen = _knobs(knobs)
-    _check_writable(output)
+    check_writable(output)
     with showing_progress() as progress:
         model, example, samples = (
             _marked(Path(source), output, (weights, inputs, samples_file))
@@ -109,16 +108,6 @@ def _knobs(specs: Iterable[str]) -> dict[str, Knob]:
             )
         knobs[name] = knob
     return knobs
-
-
-def _check_writable(output: Path) -> None:
-    """Find out before the work is done, not after; leaves nothing behind."""
-
-    class Writable(Exception):  # noqa: N818 - not an error
-        pass
-
-    with suppress(Writable), replacing(output):
-        raise Writable
 
 
 def _network(

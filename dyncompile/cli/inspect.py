@@ -42,9 +42,7 @@ def inspect_command(file: Path, as_json: bool) -> None:
     whole, fixed = cost.total(model), cost.always(model)
     target = "marked (dense, to be compiled)" if manifest.target == "marked" else "onnx"
     console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}"
-    )
+    console.print(f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}")
     if data := manifest.external_data:
         console.print(f"Weights: {plain(data.file)}, {size_in_bytes(data.bytes)}")
     console.print(f"Whole network: {spell(whole)}")

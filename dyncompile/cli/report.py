@@ -24,9 +24,7 @@ _MOST_LINES = 8
 def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Console) -> None:
     """Print what a file is, its size, and what its decisions cost."""
     target = "marked (dense, to be compiled)" if manifest.target == "marked" else "onnx"
-    console.print(
-        f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}"
-    )
+    console.print(f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}")
     if data := manifest.external_data:
         console.print(f"Weights: {plain(data.file)}, {size_in_bytes(data.bytes)}")
     if manifest.knobs:
@@ -49,9 +47,7 @@ def print_report(report: Report, console: Console) -> None:
         f" largest difference {report.largest_difference:.2g} of the largest element."
     )
     if report.paths:
-        which = (
-            "all there are" if report.complete else "every decision every way, not all paths"
-        )
+        which = "all there are" if report.complete else "every decision every way, not all paths"
         console.print(f"Forced {paths}: {which}.")
     else:
         console.print("Forced no path: a marked file runs all of them.")

@@ -46,8 +46,6 @@ def verify_command(
     from dyncompile.examples import draw_inputs, read_samples
     from dyncompile.loading import load_module
 
-    for name in manifest.knobs:  # a default would keep it from being fed
-        model.graph.initializers.pop(name, None)
     specs, is_dynamic = _inputs(model, manifest.knobs, str(file))
     example = {name: tensor.numpy() for name, tensor in draw_inputs(specs).items()}
     if samples_file is None:
@@ -60,9 +58,7 @@ def verify_command(
     print_report(report, Console(highlight=False, soft_wrap=True))
 
 
-def _inputs(
-    model: ir.Model, knobs: Mapping[str, Knob], file: str
-) -> tuple[list[InputSpec], bool]:
+def _inputs(model: ir.Model, knobs: Mapping[str, Knob], file: str) -> tuple[list[InputSpec], bool]:
     """Return the inputs that are not knobs, dynamic sizes as 1, and whether there were any."""
     from dyncompile.examples import InputSpec
 

@@ -26,9 +26,7 @@ from dyncompile.knobs import Threshold
 VERIFICATION_IMAGES = 32
 
 
-def run(
-    folder: Path, seed: int = 0, *, console: Console | None = None, epochs: int = 14
-) -> Result:
+def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: int = 14) -> Result:
     """Train, export, verify and compare; leaves ``digits.onnx`` and ``static/`` in a folder.
 
     Args:

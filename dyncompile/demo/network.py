@@ -120,9 +120,7 @@ class DigitsNet(nn.Module):
     def forward(self, image: Tensor, threshold: Tensor) -> Tensor:
         """Classify ``float[N, 1, 20, 20]``; exit k is used above ``threshold[k]``."""
         (first, second, last), _ = self.heads(image)
-        rest = markers.early_exit(
-            confidence(second) > threshold[1], second, last, name=EXITS[1]
-        )
+        rest = markers.early_exit(confidence(second) > threshold[1], second, last, name=EXITS[1])
         return markers.early_exit(confidence(first) > threshold[0], first, rest, name=EXITS[0])
 
 

@@ -26,9 +26,7 @@ class StaticPath(nn.Module):
         scores: Also compute and return the scores that the decisions on the path need.
     """
 
-    def __init__(
-        self, model: DigitsNet, path: Mapping[str, int], *, scores: bool = False
-    ) -> None:
+    def __init__(self, model: DigitsNet, path: Mapping[str, int], *, scores: bool = False) -> None:
         super().__init__()
         self.model = model
         self.path = dict(path)

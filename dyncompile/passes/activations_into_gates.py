@@ -70,7 +70,7 @@ def _swap(gate: ir.Node, activation: ir.Node, graph: ir.Graph) -> None:
     selector = Selector.from_node(gate)
     assert selector is not None
     output = activation.outputs[0]
-    copies = {side: node for side, node in _copies(selector, activation)}
+    copies = dict(_copies(selector, activation))
     sides = [copies[side].outputs[0] for side in gate.inputs[1:] if side is not None]
     chosen = ir.Node(
         DOMAIN,

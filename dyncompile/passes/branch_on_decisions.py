@@ -87,9 +87,7 @@ class _GraphBrancher:
             _tag(selectors[0].decision)
             self._build(set(masks), masks, selectors[0])
 
-    def _build(
-        self, nodes: set[ir.Node], masks: dict[ir.Node, int], selector: Selector
-    ) -> None:
+    def _build(self, nodes: set[ir.Node], masks: dict[ir.Node, int], selector: Selector) -> None:
         """Put nodes and the exclusive work they need into branches, in as few Ifs as can be."""
         while early := returning(with_work(nodes, masks), self._sequence):
             first = with_work(early, masks)
@@ -97,9 +95,7 @@ class _GraphBrancher:
             nodes = nodes - first
         self._build_if(with_work(nodes, masks), masks, selector)
 
-    def _build_if(
-        self, nodes: set[ir.Node], masks: dict[ir.Node, int], selector: Selector
-    ) -> None:
+    def _build_if(self, nodes: set[ir.Node], masks: dict[ir.Node, int], selector: Selector) -> None:
         decision, count = selector.decision, option_count(selector.decision)
         found = {node: s for node in nodes if (s := Selector.from_node(node)) is not None}
         region = Region(

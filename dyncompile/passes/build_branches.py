@@ -39,9 +39,7 @@ class BranchBuilder:
         self._count(plan)
         values: Values = {}
         nodes = self._fill(plan, values)
-        return [*self._outermost, *nodes], {
-            w: self._find(w, plan, values) for w in plan.wanted
-        }
+        return [*self._outermost, *nodes], {w: self._find(w, plan, values) for w in plan.wanted}
 
     def _name(self, *parts: str) -> str:
         return ".".join((self._selector.decision.metadata_props[DECISION], *parts))
@@ -107,9 +105,7 @@ class BranchBuilder:
         )
         for value, output in zip(wanted, node.outputs, strict=True):
             if _mask_of(value, self._region) is not None:  # absent where the option skips it
-                output.shape = (
-                    ir.Shape([None] * len(value.shape)) if value.shape else value.shape
-                )
+                output.shape = ir.Shape([None] * len(value.shape)) if value.shape else value.shape
         values.update(zip(wanted, node.outputs, strict=True))
         return [condition, node] if isinstance(condition, ir.Node) else [node]
 
@@ -127,9 +123,7 @@ class BranchBuilder:
                 outputs.append(nodes[-1].outputs[0])
                 continue
             found = self._find(wanted, plan, values)
-            if (
-                found not in inside or found in outputs
-            ):  # a branch returns its own values, once
+            if found not in inside or found in outputs:  # a branch returns its own values, once
                 nodes.append(ir.Node("", "Identity", [found], outputs=[like(wanted)]))
                 found = nodes[-1].outputs[0]
             outputs.append(found)
@@ -165,9 +159,7 @@ class BranchBuilder:
         if self._clamped is None:
             low = _constant(np.asarray(0, np.int64), self._name("first"))
             high = _constant(np.asarray(self._region.count - 1, np.int64), self._name("last"))
-            clip = ir.Node(
-                "", "Clip", [self._selector.decision, low.outputs[0], high.outputs[0]]
-            )
+            clip = ir.Node("", "Clip", [self._selector.decision, low.outputs[0], high.outputs[0]])
             clip.outputs[0].name = self._name("clamped")
             clip.outputs[0].dtype = ir.DataType.INT64
             self._outermost += [low, high, clip]

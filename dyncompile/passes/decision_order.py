@@ -70,11 +70,7 @@ def is_call_wide(decision: ir.Value) -> bool:
     while stack:
         value = stack.pop()
         node = value.producer()
-        if (
-            node is None
-            and not value.is_initializer()
-            and (value.shape is None or value.shape)
-        ):
+        if node is None and not value.is_initializer() and (value.shape is None or value.shape):
             return False
         for before in inputs_of(node) if node is not None else ():
             if before not in seen:

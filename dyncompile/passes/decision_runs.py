@@ -44,10 +44,8 @@ def runs(
     yield group, absorbed
 
 
-def _on_the_way(
-    node: ir.Node, below: set[ir.Node], masks: Mapping[ir.Node, int]
-) -> set[ir.Node]:
-    """The nodes from the group to the given one that are not exclusive work of the decision."""
+def _on_the_way(node: ir.Node, below: set[ir.Node], masks: Mapping[ir.Node, int]) -> set[ir.Node]:
+    """Return the nodes from the group to the given one that are not exclusive work."""
     found: set[ir.Node] = set()
     stack = [node]
     while stack:
@@ -72,6 +70,7 @@ def _may_repeat(between: set[ir.Node], *, call_wide: bool, copies: int) -> bool:
 
 
 def is_heavy(node: ir.Node) -> bool:
+    """Whether a copy of the node in each branch would cost time or bytes that matter."""
     if node.op_type in _WEIGHTY or any(graphs_of(node)):
         return True
     constants = [v.const_value for v in node.inputs if v is not None and v.is_initializer()]

@@ -58,9 +58,7 @@ def exclusive_work(
 class _Needs:
     """Under which options of a decision nodes are needed, for nodes asked about last first."""
 
-    def __init__(
-        self, sequence: Sequence, scopes: Scopes, selectors: tuple[Selector, ...]
-    ) -> None:
+    def __init__(self, sequence: Sequence, scopes: Scopes, selectors: tuple[Selector, ...]) -> None:
         self._graph = sequence.graph
         self._scopes = scopes
         self._decision = selectors[0].decision
@@ -84,9 +82,7 @@ class _Needs:
             for user, index in output.uses():
                 if mask == self.full:
                     return mask
-                mask |= numbers_needed(user, index, self._decision, self._count) & self._of(
-                    user
-                )
+                mask |= numbers_needed(user, index, self._decision, self._count) & self._of(user)
         return mask
 
     def _of(self, user: ir.Node) -> int:

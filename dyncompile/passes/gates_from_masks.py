@@ -87,9 +87,7 @@ def _decision_behind(value: ir.Value) -> ir.Value | None:
 
 
 def _has_one_element(value: ir.Value) -> bool:
-    return (
-        value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
-    )
+    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
 
 
 def _is_static(value: ir.Value) -> bool:

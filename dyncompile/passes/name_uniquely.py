@@ -11,7 +11,6 @@ import onnx_ir as ir
 
 from dyncompile.passes.scopes import graphs_of
 
-
 _Named = ir.Value | ir.Node | ir.Graph
 
 
@@ -23,7 +22,8 @@ class NameUniquely(ir.passes.InPlacePass):
     After: ``y = If(a) {y.1 = Relu(x)} else {y.2 = Neg(x)}``
 
     A branch must not reuse a name of the scope around it. Sibling branches may by the standard,
-    but TensorRT does not want it, and the manifest refers to values by name. Inputs and outputs of the model keep theirs.
+    but TensorRT does not want it, and the manifest refers to values by name. Inputs and outputs
+    of the model keep theirs.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

@@ -87,7 +87,7 @@ def _plan(
     open_ = [w for w in wanted if _is_open(region, options, w, rest)]
     if not open_:
         return Plan(options, here, wanted)
-    halves = _split(region, options, open_, rest)
+    halves = _split(region, options, rest)
     if here and postponed < _MOST_POSTPONED and _is_worth_repeating(here):
         here, postponed = [], postponed + 1
         open_ = [w for w in wanted if _is_open(region, options, w, reached)]
@@ -103,9 +103,7 @@ def _is_worth_repeating(nodes: Sequence[ir.Node]) -> bool:
     if any(any(graphs_of(node)) for node in nodes):
         return False
     weights = {value for node in nodes for value in inputs_of(node) if value.is_initializer()}
-    stored = sum(
-        value.const_value.nbytes for value in weights if value.const_value is not None
-    )
+    stored = sum(value.const_value.nbytes for value in weights if value.const_value is not None)
     return sum(map(node_macs, nodes)) <= _SMALL_MACS and stored <= _SMALL_BYTES
 
 
@@ -117,9 +115,7 @@ def _is_open(
     return known is None or known.producer() in rest
 
 
-def _reached(
-    region: Region, options: tuple[int, ...], wanted: Sequence[ir.Value]
-) -> set[ir.Node]:
+def _reached(region: Region, options: tuple[int, ...], wanted: Sequence[ir.Value]) -> set[ir.Node]:
     """Everything the wanted values depend on within the region, under any of the options."""
     mask = _mask(options)
     reached: set[ir.Node] = set()
@@ -164,7 +160,6 @@ def _shared_by_all(
 def _split(
     region: Region,
     options: tuple[int, ...],
-    wanted: Sequence[ir.Value],
     rest: AbstractSet[ir.Node],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if len(options) == 2:

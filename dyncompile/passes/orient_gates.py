@@ -83,6 +83,4 @@ def _behind(value: ir.Value, *, is_gate: bool) -> ir.Value | None:
 
 def _is_single(value: ir.Value) -> bool:
     """Whether the shape is known to be [] or [1]."""
-    return (
-        value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
-    )
+    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)

@@ -19,8 +19,8 @@ class ResidualsIntoGates(ir.passes.InPlacePass):
     Before: ``g = dyncompile.Gate(take, f, zeros); y = Add(x, g)``
     After: ``s = Add(x, f); y = dyncompile.Gate(take, s, x)``
 
-    Either side may be the zeros. Only where the gate has no other use and ``x`` has the shape of the
-    sum. ``x + 0`` and ``x`` are the same number (but for the sign of a zero).
+    Either side may be the zeros. Only where the gate has no other use and ``x`` has the shape of
+    the sum. ``x + 0`` and ``x`` are the same number (but for the sign of a zero).
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -46,9 +46,7 @@ def _rewrite(add: ir.Node, graph: ir.Graph) -> bool:
             continue
         kept = sides[1 - zero]
         terms = [other, kept] if index == 1 else [kept, other]
-        total = ir.Node(
-            "", "Add", terms, name=add.name, metadata_props=dict(add.metadata_props)
-        )
+        total = ir.Node("", "Add", terms, name=add.name, metadata_props=dict(add.metadata_props))
         output = total.outputs[0]
         output.name, output.type = f"{add.outputs[0].name}.on", add.outputs[0].type
         output.shape = add.outputs[0].shape

@@ -144,15 +144,11 @@ class Arguments:
             **{spec.name: spec.argument for spec in inputs},
             **{name: knob_argument(name, knob) for name, knob in knobs.items()},
         }
-        self._defaults: dict[str, Array] = {
-            name: knob.array(name) for name, knob in knobs.items()
-        }
+        self._defaults: dict[str, Array] = {name: knob.array(name) for name, knob in knobs.items()}
         for default in self._defaults.values():
             default.setflags(write=False)
 
-    def feed(
-        self, positional: tuple[object, ...], named: Mapping[str, object]
-    ) -> dict[str, Array]:
+    def feed(self, positional: tuple[object, ...], named: Mapping[str, object]) -> dict[str, Array]:
         """Return every input of the graph by name, knobs at their default unless named.
 
         Raises:
@@ -172,9 +168,7 @@ class Arguments:
             if name not in self._by_name:
                 raise self._unknown(name)
             if name in self._data and name in feed:
-                raise InputError(
-                    "given twice.", where=f"input {name!r}", remedy="Give it once."
-                )
+                raise InputError("given twice.", where=f"input {name!r}", remedy="Give it once.")
             feed[name] = self._by_name[name](value)
         if len(feed) != len(self._by_name):
             missing = next(spec for spec in self.inputs if spec.name not in feed)

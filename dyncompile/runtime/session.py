@@ -59,9 +59,7 @@ def load(
             remedy="Give 1 or more.",
         )
     file = Path(path)
-    backend = _Backend(
-        _import_onnxruntime(), file, tuple(providers or [_CPU]), threads, fallback
-    )
+    backend = _Backend(_import_onnxruntime(), file, tuple(providers or [_CPU]), threads, fallback)
     stamp = _stamp(file)
     session = backend.open(file)
     manifest = _manifest(session, file)
@@ -95,9 +93,7 @@ class Net:
         }
         _check_knobs(manifest.knobs, places, backend.path)
         data = tuple(
-            places[place.name]
-            for place in session.get_inputs()
-            if place.name not in manifest.knobs
+            places[place.name] for place in session.get_inputs() if place.name not in manifest.knobs
         )
         self.path = backend.path
         self.target = manifest.target
@@ -324,9 +320,7 @@ def _manifest(session: Any, path: Path) -> Manifest:  # noqa: ANN401
     return manifest
 
 
-def _check_knobs(
-    knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], path: Path
-) -> None:
+def _check_knobs(knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], path: Path) -> None:
     for name, knob in knobs.items():
         expected = InputSpec(name, np.dtype(knob.dtype), knob.shape)
         if places.get(name) != expected:

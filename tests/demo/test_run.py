@@ -13,9 +13,7 @@ from dyncompile.errors import ArtifactError
 
 
 @pytest.mark.parametrize("name", ["", "static"])
-def test_a_folder_that_cannot_be_made_is_refused_before_training(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "folder"
     if name:
         folder.mkdir()
@@ -44,9 +42,7 @@ def test_an_artifact_is_compared_with_the_static_networks_of_its_paths(
     assert found.points[1.0].leaving == (0, 0, 1)
     assert len(found.paths) == 2
     assert found.paths[0].share >= found.paths[1].share > 0
-    assert (
-        min(found.paths[0].static, found.paths[0].milliseconds, found.dense.milliseconds) > 0
-    )
+    assert min(found.paths[0].static, found.paths[0].milliseconds, found.dense.milliseconds) > 0
     assert {part for part, _, _ in told} == {
         "accuracy at each threshold",
         "latency at each threshold",

@@ -40,9 +40,7 @@ def test_every_path_can_be_forced(path: tuple[int, ...]) -> None:
         h = np.maximum(X, 0) if outer else -X
     expected = np.abs(h) if leave else (np.exp(h) if deep else np.tanh(h))
     (got,) = ort_run(model, feeds)
-    np.testing.assert_allclose(
-        got, expected, rtol=1e-6
-    )  # exp and tanh differ by an ulp or two
+    np.testing.assert_allclose(got, expected, rtol=1e-6)  # exp and tanh differ by an ulp or two
     np.testing.assert_allclose(run(model, feeds)[0], expected, rtol=1e-6)
 
 

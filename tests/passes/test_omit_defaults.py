@@ -27,9 +27,7 @@ def test_attributes_that_say_something_stay() -> None:
 
 
 def test_only_values_inside_lose_their_types() -> None:
-    model = parse(
-        "main (float[4] x) => (float[4] y) <float[4] r> { r = Relu (x) y = Neg (r) }"
-    )
+    model = parse("main (float[4] x) => (float[4] y) <float[4] r> { r = Relu (x) y = Neg (r) }")
     model.graph[0].outputs[0].metadata_props["dyncompile.decision"] = "kept"
     assert not OmitInnerTypes()(model).modified
     del model.graph[0].outputs[0].metadata_props["dyncompile.decision"]

@@ -11,9 +11,7 @@ from tests.support import Array, ort_run, parse, run
 F32 = np.float32
 
 
-def reported(
-    model: ir.Model, decisions: tuple[Decision, ...], **feeds: object
-) -> dict[str, int]:
+def reported(model: ir.Model, decisions: tuple[Decision, ...], **feeds: object) -> dict[str, int]:
     arrays: dict[str, Array] = {name: np.asarray(value) for name, value in feeds.items()}
     before = ort_run(model, arrays)
     outputs = report_decisions(model, decisions)
@@ -56,9 +54,7 @@ def test_reports_the_path_taken(x: list[float], path: dict[str, int]) -> None:
 @pytest.mark.parametrize(("level", "option"), [(0, 0), (1, 1), (2, 2), (-3, 0), (9, 2)])
 def test_a_switch_reports_the_option_an_index_means(level: int, option: int) -> None:
     x = np.ones((1, 4), F32)
-    assert reported(switched(), SWITCH_DECISIONS, x=x, level=np.int64(level)) == {
-        "level": option
-    }
+    assert reported(switched(), SWITCH_DECISIONS, x=x, level=np.int64(level)) == {"level": option}
 
 
 def test_a_decision_inside_a_loop_has_no_single_option() -> None:

@@ -295,9 +295,7 @@ def test_knobs_with_default_initializers(tmp_path: Path) -> None:
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     onnx.save(ir.to_proto(nested()), tmp_path / "net.onnx")
-    with pytest.raises(
-        ArtifactError, match=r"not a dyncompile artifact.*use onnxruntime direct"
-    ):
+    with pytest.raises(ArtifactError, match=r"not a dyncompile artifact.*use onnxruntime direct"):
         load(tmp_path / "net.onnx")
 
 
@@ -371,9 +369,7 @@ def test_a_provider_that_cannot_start(gated: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(TargetError, match=r"CUDAExec.* cannot be used here: no driver"):
         load(gated, providers=names)
     with pytest.warns(RuntimeWarning, match="CUDAExecutionProvider cannot be used here"):
-        assert load(gated, providers=names, fallback=True).providers == (
-            "CPUExecutionProvider",
-        )
+        assert load(gated, providers=names, fallback=True).providers == ("CPUExecutionProvider",)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5])

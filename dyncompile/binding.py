@@ -1,0 +1,97 @@
+"""Match example inputs and knobs with the parameters of ``forward``."""
+
+from __future__ import annotations
+
+__all__ = ["Example", "bind_inputs"]
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyncompile.errors import InputError, KnobError
+from dyncompile.knobs import Knob
+
+Example = Tensor | np.ndarray[Any, Any]
+
+
+def bind_inputs(
+    model: nn.Module,
+    example_inputs: Sequence[Example] | Mapping[str, Example] | Example,
+    knobs: Mapping[str, Knob],
+) -> dict[str, Tensor]:
+    """Return the inputs of ``forward`` by name, in its order, knobs at their defaults.
+
+    Raises:
+        InputError: an input is missing, unknown, or not a tensor.
+        KnobError: a knob is no parameter of ``forward``.
+    """
+    where = f"{type(model).__name__}.forward"
+    parameters = _parameters(model)
+    unknown = [name for name in knobs if name not in parameters]
+    if unknown:
+        raise KnobError(
+            f"forward has no parameter of this name; it has {', '.join(parameters)}.",
+            where=f"knob {unknown[0]!r}",
+            remedy="Let forward take the knob as a tensor.",
+        )
+    order = [name for name in parameters if name not in knobs]
+    given = _by_name(example_inputs, order, where)
+    missing = [
+        n for n in order if n not in given and parameters[n].default is inspect.Parameter.empty
+    ]
+    if missing:
+        raise InputError(
+            f"the input {missing[0]!r} is missing.",
+            where=where,
+            remedy="Give an example of it, or declare it a knob.",
+        )
+    extra = [name for name in given if name not in order]
+    if extra:
+        raise InputError(
+            f"forward has no input {extra[0]!r}; it has {', '.join(order)}.",
+            where=where,
+            remedy="Use the names of its parameters.",
+        )
+    values = {name: _tensor(name, value) for name, value in given.items()}
+    values |= {name: torch.from_numpy(np.array(knob.array(name))) for name, knob in knobs.items()}
+    return {name: values[name] for name in parameters if name in values}
+
+
+def _parameters(model: nn.Module) -> dict[str, inspect.Parameter]:
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    parameters = inspect.signature(model.forward).parameters
+    return {name: p for name, p in parameters.items() if p.kind in named}
+
+
+def _by_name(
+    example_inputs: Sequence[Example] | Mapping[str, Example] | Example,
+    order: Sequence[str],
+    where: str,
+) -> dict[str, Example]:
+    if isinstance(example_inputs, Mapping):
+        return dict(example_inputs)
+    if isinstance(example_inputs, (Tensor, np.ndarray)):
+        example_inputs = (example_inputs,)
+    if len(example_inputs) > len(order):
+        raise InputError(
+            f"{len(example_inputs)} example inputs for {', '.join(order) or 'no inputs'}.",
+            where=where,
+            remedy="Give one per parameter of forward; knobs are filled in.",
+        )
+    return dict(zip(order, example_inputs, strict=False))
+
+
+def _tensor(name: str, value: object) -> Tensor:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, Tensor):
+        return value.detach()
+    raise InputError(
+        f"the example is {type(value).__name__}.",
+        where=f"input {name!r}",
+        remedy="Give a tensor or a numpy array; take containers apart in forward.",
+    )
