@@ -40,7 +40,7 @@ OPSET = 21
 WIDTH = 120
 LABEL = "compiler overhead, untrained weights"
 STATIC, OURS, COND, ROUND_TRIP = "static", "ours", "torch.cond", "torch.cond + graphsurgeon"
-TORCH = "torch.onnx.export"
+TORCH, EAGER = "torch.onnx.export", "eager PyTorch"
 
 EXIT_NETS = {"C16 S32": (16, 32), "C64 S8": (64, 8), "C64 S32": (64, 32)}
 EXITS = (0, 3, 7)
@@ -137,10 +137,15 @@ class Bench:
             export(model.eval(), inputs, path, verify=False)
         return path
 
-    def compare(self, runs: dict[str, tuple[Path, timing.Feeds]]) -> timing.Comparison:
-        """Time files against each other."""
+    def compare(
+        self, runs: dict[str, tuple[Path, timing.Feeds] | timing.Eager]
+    ) -> timing.Comparison:
+        """Time files, and modules as they are, against each other."""
         seen = timing.compare(
-            {label: timing.Run(path, feeds) for label, (path, feeds) in runs.items()},
+            {
+                label: run if isinstance(run, timing.Eager) else timing.Run(*run)
+                for label, run in runs.items()
+            },
             self.seconds,
         )
         for label in runs:
@@ -179,6 +184,7 @@ def gates_resnet20(bench: Bench) -> Iterator[Row]:
                 OURS: (ours, given),
                 COND: (cond, given),
                 ROUND_TRIP: (trip, given),
+                EAGER: timing.Eager(networks.StaticResNet(net, path.tolist()).eval(), (x,)),
             }
         )
         yield _ratio(title, name, seen, RESNET20[name])
@@ -188,6 +194,8 @@ def gates_resnet20(bench: Bench) -> Iterator[Row]:
             kind = f"{title}, <= 64 KB"
             yield Row(kind, STATIC, name, static_us, extra, "us/gate", GATE_US)
         yield from _peers(title, name, seen, COND_SPEEDUP if name == "on" else None)
+        eager = seen.median_us(EAGER)
+        yield Row(title, EAGER, name, eager, seen.ratio(EAGER, OURS), "x faster")
     yield _size(title, ours, bench.made["resnet20-static-on"], net.gates)
     yield from _bytes(title, ours, cond, trip)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Comparison", "Run", "compare", "describe_machine"]
+__all__ = ["Comparison", "Eager", "Run", "compare", "describe_machine"]
 
 import gc
 import os
@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 WARM_UP_CALLS = 3
 TURN_SECONDS = 1e-3
@@ -53,6 +54,28 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Eager:
+    """A module that PyTorch runs as it is, on one thread.
+
+    Attributes:
+        model: In evaluation mode.
+        inputs: Its arguments.
+    """
+
+    model: nn.Module
+    inputs: tuple[Tensor, ...]
+
+    def open(self) -> Call:
+        """Return a call with gradients off."""
+        torch.set_num_threads(1)
+        return self._call
+
+    def _call(self) -> Sequence[NDArray[np.generic]]:
+        with torch.inference_mode():
+            return [self.model(*self.inputs).numpy()]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What sessions took, round by round.
 
@@ -80,7 +103,7 @@ class Comparison:
         return float(np.median(self.rounds[label] / self.rounds[reference]))
 
 
-def compare(runs: Mapping[str, Run], seconds: float) -> Comparison:
+def compare(runs: Mapping[str, Run | Eager], seconds: float) -> Comparison:
     """Time several files in turns.
 
     In a round each has a turn of one call, or of as many as fit in a millisecond; the order

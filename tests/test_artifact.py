@@ -196,8 +196,12 @@ def test_places_that_cannot_be_written(tmp_path: Path, place: str, problem: str)
 
 
 def test_a_read_only_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, *_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    opened = Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> object:
+        if path.parent == tmp_path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ArtifactError, match="cannot be written: Permission denied"):
