@@ -348,6 +348,35 @@ class StaticScoredExit(nn.Module):
         return scores, torch.cat(compared)
 
 
+class LstmSteps(nn.Module):
+    """The controller of recurrent gates: one LSTM step per block, on features of 16 channels.
+
+    Args:
+        hidden: Size of the state.
+        written_out: Whether a step is a cell of plain operators, not an LSTM of length one.
+    """
+
+    def __init__(self, hidden: int, *, written_out: bool, steps: int = 8) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(16, hidden)
+        self.cell = nn.LSTMCell(16, hidden)
+        self.cell.load_state_dict(
+            {name.removesuffix("_l0"): value for name, value in self.lstm.state_dict().items()}
+        )
+        self.hidden, self.steps, self.written_out = hidden, steps, written_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = c = torch.zeros(1, self.hidden)
+        for _ in range(self.steps):
+            seen = x * h.mean() + x  # each step waits for the one before
+            if self.written_out:
+                h, c = self.cell(seen, (h, c))
+            else:
+                _, (deep_h, deep_c) = self.lstm(seen[None], (h[None], c[None]))
+                h, c = deep_h[0], deep_c[0]
+        return h
+
+
 def _confidence(scores: Tensor) -> Tensor:
     return scores.softmax(-1).amax(-1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Comparison", "Eager", "Run", "compare", "describe_machine"]
+__all__ = ["Comparison", "Eager", "Loaded", "Opened", "Run", "compare", "describe_machine"]
 
 import gc
 import os
@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+import dyncompile
 
 WARM_UP_CALLS = 3
 TURN_SECONDS = 1e-3
@@ -28,6 +31,13 @@ TOLERANCE = 1e-4
 
 Feeds = Mapping[str, NDArray[np.generic]]
 Call = Callable[[], Sequence[NDArray[np.generic]]]
+
+
+class Opened(Protocol):
+    """Something to time."""
+
+    def open(self) -> Call:
+        """Return a call that makes the outputs and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,24 @@ class Run:
         providers = ["CPUExecutionProvider"]
         session = ort.InferenceSession(self.path, options, providers=providers)
         return partial(session.run, None, self.feeds)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An artifact in dyncompile's own runtime.
+
+    Attributes:
+        path: The artifact.
+        feeds: By name; knobs left out have their defaults.
+    """
+
+    path: Path
+    feeds: Feeds
+
+    def open(self) -> Call:
+        """Load the artifact with one thread."""
+        net = dyncompile.load(self.path, threads=1)
+        return lambda: [np.asarray(net(**self.feeds))]
 
 
 @dataclass(frozen=True)
@@ -103,7 +131,7 @@ class Comparison:
         return float(np.median(self.rounds[label] / self.rounds[reference]))
 
 
-def compare(runs: Mapping[str, Run | Eager], seconds: float) -> Comparison:
+def compare(runs: Mapping[str, Opened], seconds: float) -> Comparison:
     """Time several files in turns.
 
     In a round each has a turn of one call, or of as many as fit in a millisecond; the order

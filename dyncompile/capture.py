@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dyncompile import markers
 from dyncompile.binding import Example, bind_inputs
-from dyncompile.dialect import DOMAIN, VERSION, Selector, register_schemas, switch_op_type
+from dyncompile.dialect import DOMAIN, VERSION, Selector, register_schema, switch_op_type
 from dyncompile.errors import DyncompileError, InputError, MarkerError
 from dyncompile.knobs import Knob
 
@@ -202,14 +202,16 @@ def _user_line(error: BaseException) -> str | None:
 
 
 def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
-    register_schemas()
+    register_schema("Gate")
     operators = onnxscript.values.Opset(DOMAIN, VERSION)
 
     def gate(take: Any, on: Any, off: Any, name: str) -> Any:  # noqa: ANN401
         return operators.Gate(take, on, off, name=name)
 
     def switch(index: Any, options: Any, name: str) -> Any:  # noqa: ANN401
-        return getattr(operators, switch_op_type(len(options)))(index, *options, name=name)
+        op_type = switch_op_type(len(options))
+        register_schema(op_type)
+        return getattr(operators, op_type)(index, *options, name=name)
 
     table: dict[Callable[..., Any], Callable[..., Any]] = {
         torch.ops.dyncompile.gate.default: gate,

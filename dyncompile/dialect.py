@@ -19,11 +19,10 @@ __all__ = [
     "attach_functions",
     "detach_functions",
     "option_count",
-    "register_schemas",
+    "register_schema",
     "switch_op_type",
 ]
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx
@@ -41,7 +40,6 @@ THEN = "dyncompile.then"  # an If: the options that lead to its branches
 ELSE = "dyncompile.else"
 
 _OPSET = 21
-_MANY_OPTIONS = 64
 _TYPES = [
     f"tensor({name})"
     for name in (
@@ -150,17 +148,17 @@ def detach_functions(model: ir.Model) -> None:
         del model.functions[identifier]
 
 
-def register_schemas() -> None:
-    """Tell onnx about the markers, once, so that exporters and checkers can call them."""
-    for op_type, inputs in _signatures():
-        if not onnx.defs.has(op_type, DOMAIN):
-            onnx.defs.register_schema(_schema(op_type, inputs))
+def register_schema(op_type: str) -> None:
+    """Tell onnx about a marker, once, so that exporters can call it."""
+    if not onnx.defs.has(op_type, DOMAIN):
+        onnx.defs.register_schema(_schema(op_type, _inputs(op_type)))
 
 
-def _signatures() -> Iterable[tuple[str, list[str]]]:
-    yield "Gate", ["take", "on", "off"]
-    for count in range(1, _MANY_OPTIONS + 1):
-        yield switch_op_type(count), ["index", *(f"option{i}" for i in range(count))]
+def _inputs(op_type: str) -> list[str]:
+    if op_type == "Gate":
+        return ["take", "on", "off"]
+    count = int(op_type.removeprefix("Switch"))
+    return ["index", *(f"option{i}" for i in range(count))]
 
 
 def _schema(op_type: str, inputs: list[str]) -> onnx.defs.OpSchema:
@@ -181,12 +179,11 @@ def _schema(op_type: str, inputs: list[str]) -> onnx.defs.OpSchema:
 
 
 def _function_text(op_type: str) -> str:
+    inputs = _inputs(op_type)
     if op_type == "Gate":
-        inputs, side = "take, on, off", "on"
-        body = _ALIGN.format(decision="take", side=side) + "    y = Where (aligned, on, off)\n"
+        body = _ALIGN.format(decision="take", side="on") + "    y = Where (aligned, on, off)\n"
     else:
-        count = int(op_type.removeprefix("Switch"))
-        inputs = ", ".join(["index", *(f"option{i}" for i in range(count))])
+        count = len(inputs) - 1
         lines = [_ALIGN.format(decision="index", side="option0")]
         chosen = f"option{count - 1}"
         for i in reversed(range(count - 1)):
@@ -200,5 +197,5 @@ def _function_text(op_type: str) -> str:
         body = "".join(lines)
     return (
         f'<domain: "{DOMAIN}", opset_import: ["" : {_OPSET}]>\n'
-        f"{op_type} <name> ({inputs}) => (y) {{\n{body}}}"
+        f"{op_type} <name> ({', '.join(inputs)}) => (y) {{\n{body}}}"
     )

@@ -198,7 +198,7 @@ def test_places_that_cannot_be_written(tmp_path: Path, place: str, problem: str)
 def test_a_read_only_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Path.open
 
-    def refuse(path: Path, *args: Any, **options: Any) -> object:
+    def refuse(path: Path, *args: Any, **options: Any) -> object:  # noqa: ANN401
         if path.parent == tmp_path:
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *args, **options)

@@ -16,27 +16,29 @@ from dyncompile.dialect import Selector
 class SplitDecisions(ir.passes.InPlacePass):
     """Take decisions that are known together apart with one Split.
 
-    Before: ``a = Gather(take, 0); b = Gather(take, 1); y = Gate(a, ...); z = Gate(b, ...)``
-    After: ``a, b, rest = Split(take, [1, 1, 2]); y = Gate(a, ...); z = Gate(b, ...)``
+    Before: ``a = Gather(take, 0); b = Gather(take, 1); y = If(a) ...; z = If(b) ...``
+    After: ``a, b, rest = Split(take, [1, 1, 2]); y = If(a) ...; z = If(b) ...``
 
-    A Gather per gate is dearer than one Split whose outputs are the conditions. Only gathers of
-    one constant index from a vector of static length are touched, and only if every use of the
-    result is as a decision, because its shape becomes [1].
+    A Gather per gate is dearer than one Split whose outputs are the conditions. Gathers that
+    moved into a branch are split there, so that no path pays for decisions it does not come to.
+    Only gathers of one constant index from a vector of static length are touched, and only if
+    every use of the result is as a decision, because its shape becomes [1].
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Split the decision vectors of the main graph."""
-        gathers: dict[ir.Value, list[tuple[int, ir.Node]]] = {}
-        for node in model.graph:
-            found = _element(node)
-            if found is not None:
-                vector, index = found
-                gathers.setdefault(vector, []).append((index, node))
+        """Split the decision vectors of each graph."""
         modified = False
-        for vector, elements in gathers.items():
-            if len(elements) > 1:
-                _split(model.graph, vector, elements)
-                modified = True
+        for graph in (model.graph, *model.graph.subgraphs()):
+            gathers: dict[ir.Value, list[tuple[int, ir.Node]]] = {}
+            for node in graph:
+                found = _element(node)
+                if found is not None:
+                    vector, index = found
+                    gathers.setdefault(vector, []).append((index, node))
+            for vector, elements in gathers.items():
+                if len(elements) > 1:
+                    _split(graph, vector, elements)
+                    modified = True
         return ir.passes.PassResult(model, modified=modified)
 
 
@@ -55,18 +57,15 @@ def _element(node: ir.Node) -> tuple[ir.Value, int] | None:
 
 def _only_decides(value: ir.Value) -> bool:
     uses = value.uses()
-    return (
-        bool(uses)
-        and not value.is_graph_output()
-        and all(
-            index == 0 and (Selector.from_node(node) is not None or _negates(node))
-            for node, index in uses
-        )
-    )
+    return bool(uses) and not value.is_graph_output() and all(_decides(*use) for use in uses)
 
 
-def _negates(node: ir.Node) -> bool:
-    return node.op_type == "Not" and not node.domain and _only_decides(node.outputs[0])
+def _decides(node: ir.Node, index: int) -> bool:
+    if index != 0:
+        return False
+    if node.op_type == "Not" and not node.domain:
+        return _only_decides(node.outputs[0])
+    return Selector.from_node(node) is not None or (node.op_type == "If" and not node.domain)
 
 
 def _split(graph: ir.Graph, vector: ir.Value, elements: list[tuple[int, ir.Node]]) -> None:
@@ -85,7 +84,7 @@ def _split(graph: ir.Graph, vector: ir.Value, elements: list[tuple[int, ir.Node]
             sizes.append(1)
         position = index + 1
     lengths = ir.Value(
-        name=f"{vector.name}.lengths",
+        name=f"{vector.name}.lengths.{graph.name}",
         type=ir.TensorType(ir.DataType.INT64),
         shape=ir.Shape([len(sizes)]),
         const_value=ir.tensor(np.asarray(sizes, np.int64)),
@@ -95,7 +94,7 @@ def _split(graph: ir.Graph, vector: ir.Value, elements: list[tuple[int, ir.Node]
         "", "Split", [vector, lengths], [ir.AttrInt64("axis", 0)], num_outputs=len(sizes)
     )
     for number, (output, size) in enumerate(zip(split.outputs, sizes, strict=True)):
-        output.name, output.type = f"{vector.name}.{number}", vector.type
+        output.name, output.type = f"{vector.name}.{number}.{graph.name}", vector.type
         output.shape = ir.Shape([size])
     graph.insert_before(elements[0][1], split)  # elements come in the order of the graph
     for index, node in elements:

@@ -18,12 +18,13 @@ def test_decisions_of_one_vector_are_split_once() -> None:
             z = dyncompile.Gate <name = "b"> (b, f, x)
         }}""",
         after=f"""{HEAD}
-            <{INDICES}, int64[3] "take.lengths" = {{1, 2, 1}},
-             bool[1] "take.0", bool[2] "take.1", bool[1] "take.2"> {{
+            <{INDICES}, int64[3] "take.lengths.main" = {{1, 2, 1}},
+             bool[1] "take.0.main", bool[2] "take.1.main", bool[1] "take.2.main"> {{
             f = Relu (x)
-            "take.0", "take.1", "take.2" = Split <axis = 0> (take, "take.lengths")
-            y = dyncompile.Gate <name = "a"> ("take.0", f, x)
-            z = dyncompile.Gate <name = "b"> ("take.2", f, x)
+            "take.0.main", "take.1.main", "take.2.main"
+                = Split <axis = 0> (take, "take.lengths.main")
+            y = dyncompile.Gate <name = "a"> ("take.0.main", f, x)
+            z = dyncompile.Gate <name = "b"> ("take.2.main", f, x)
         }}""",
     )
 
