@@ -257,7 +257,7 @@ class _Scope:
         self.names = _module_names(root) if root else {}
 
     def _restart(self) -> None:
-        self.decisions: dict[int, tuple[Tensor, str]] = {}
+        self.decisions: dict[tuple[int, ...], tuple[Tensor, str]] = {}
         self.owners: dict[str, Tensor] = {}
 
     @contextmanager
@@ -287,9 +287,10 @@ class _Scope:
             self.running.pop()
 
     def name(self, decision: Tensor, given: str | None) -> str:
-        if given is None:
-            if id(decision) in self.decisions:
-                return self.decisions[id(decision)][1]
+        key = (id(decision), *self.levels)  # at another level it goes by another name
+        if not given:
+            if key in self.decisions:
+                return self.decisions[key][1]
             place = (self.running[-1] if self.running else "") or "root"
             place += "".join(f"[{k}]" for k in self.levels)
             given, count = place, 1
@@ -302,7 +303,7 @@ class _Scope:
                 where=f"decision {given!r}",
                 remedy="Give each its own name, or pass both gates the same tensor.",
             )
-        self.decisions.setdefault(id(decision), (decision, given))  # kept: ids are not reused
+        self.decisions.setdefault(key, (decision, given))  # kept: ids are not reused
         self.owners[given] = decision
         return given
 
@@ -312,9 +313,15 @@ class _Scope:
         self.taken[name] = np.asarray(option, np.int64)
         return option
 
-    def record(self, name: str, decision: Tensor) -> Tensor | None:
+    def record(self, name: str, decision: Tensor, count: int) -> Tensor | None:
         """Record a decision; return its replacement if the path forces it."""
         forced = None
+        if not 0 <= self.path.get(name, 0) < count:
+            raise MarkerError(
+                f"{self.path[name]} is not one of its {count} options.",
+                where=f"follow({name!r})",
+                remedy=f"Give a number from 0 to {count - 1}.",
+            )
         if name in self.path:
             forced = decision = torch.full_like(decision, self.path[name], dtype=torch.int64)
         self.taken[name] = decision.detach().cpu().numpy().astype(np.int64)
@@ -356,7 +363,7 @@ def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
     name = scope.name(take, name)
     if torch.compiler.is_exporting():
         return flat, name
-    taken = scope.record(name, _hard(flat))
+    taken = scope.record(name, _hard(flat), 2)
     return (flat if taken is None else taken.bool()), name
 
 
@@ -370,7 +377,7 @@ def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor,
     if scope is None:
         return value, name or ""
     name = scope.name(index, name)
-    taken = scope.record(name, index.argmax(-1) if one_hot else value)
+    taken = scope.record(name, index.argmax(-1) if one_hot else value, count)
     return (value if taken is None else taken.clamp(0, count - 1)), name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ActivationsIntoGates",
     "BranchOnDecisions",
+    "CheckDepth",
     "DefaultKnobs",
     "FoldImpliedSelectors",
     "GatesFromMasks",
@@ -19,11 +20,13 @@ __all__ = [
 
 from dyncompile.passes.activations_into_gates import ActivationsIntoGates
 from dyncompile.passes.branch_on_decisions import BranchOnDecisions
+from dyncompile.passes.check_depth import CheckDepth
 from dyncompile.passes.default_knobs import DefaultKnobs
 from dyncompile.passes.fold_implied_selectors import FoldImpliedSelectors
 from dyncompile.passes.gates_from_masks import GatesFromMasks
 from dyncompile.passes.name_uniquely import NameUniquely
-from dyncompile.passes.omit_defaults import OmitDefaults, OmitInnerTypes
+from dyncompile.passes.omit_defaults import OmitDefaults
+from dyncompile.passes.omit_inner_types import OmitInnerTypes
 from dyncompile.passes.orient_gates import OrientGates
 from dyncompile.passes.place_weights import PlaceWeights
 from dyncompile.passes.residuals_into_gates import ResidualsIntoGates

@@ -89,7 +89,7 @@ def _swap(gate: ir.Node, activation: ir.Node, graph: ir.Graph) -> None:
 def _copies(selector: Selector, activation: ir.Node) -> Iterator[tuple[ir.Value, ir.Node]]:
     """Yield each distinct side with the activation applied to it."""
     output = activation.outputs[0]
-    for label, side in zip(("off", "on"), selector.options, strict=True):
+    for side, label in dict(zip(selector.options, ("off", "on"), strict=True)).items():
         node = ir.Node(
             "",
             activation.op_type,

@@ -144,8 +144,8 @@ def _tag(decision: ir.Value) -> None:
         if index == 0 and (selector := Selector.from_node(user)) is not None
     }
     turned |= json.loads(notes.pop(FOLDED, "{}"))
-    name, *others = sorted(turned, key=lambda name: (turned[name], name))
-    notes.setdefault(DECISION, name)
-    aliases = {other: turned[other] for other in others if other != notes[DECISION]}
+    notes.setdefault(DECISION, min(turned, key=lambda name: (turned[name], name)))
+    aliases = json.loads(notes.get(ALIASES, "{}")) | turned
+    aliases.pop(notes[DECISION], None)
     if aliases:
-        notes[ALIASES] = json.dumps(aliases)
+        notes[ALIASES] = json.dumps(aliases, sort_keys=True)

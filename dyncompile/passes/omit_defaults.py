@@ -1,8 +1,8 @@
-"""Leave out what a file need not say."""
+"""Leave out attributes that say what holds anyway."""
 
 from __future__ import annotations
 
-__all__ = ["OmitDefaults", "OmitInnerTypes"]
+__all__ = ["OmitDefaults"]
 
 from dataclasses import dataclass
 
@@ -31,26 +31,6 @@ class OmitDefaults(ir.passes.InPlacePass):
             if not node.domain and onnx.defs.has(node.op_type, version):
                 for name in [a for a in node.attributes if _is_default(node, a, version)]:
                     del node.attributes[name]
-                    modified = True
-        return ir.passes.PassResult(model, modified=modified)
-
-
-@dataclass(frozen=True)
-class OmitInnerTypes(ir.passes.InPlacePass):
-    """Forget the types and shapes of values inside of graphs.
-
-    Runtimes infer them when they load the file. Inputs, outputs and values with notes of the
-    compiler keep theirs. The last step before writing: passes and costs read them.
-    """
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Forget them in all graphs."""
-        modified = False
-        for node in model.graph.all_nodes():
-            for value in node.outputs:
-                kept = value.is_graph_output() or value.metadata_props
-                if not kept and (value.type is not None or value.shape is not None):
-                    value.type, value.shape = None, None
                     modified = True
         return ir.passes.PassResult(model, modified=modified)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PASSES"]
+__all__ = ["FINISHING", "PASSES"]
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -10,9 +10,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from dyncompile.passes import (
     ActivationsIntoGates,
     BranchOnDecisions,
+    CheckDepth,
     FoldImpliedSelectors,
     GatesFromMasks,
     OmitDefaults,
+    OmitInnerTypes,
     OrientGates,
     PlaceWeights,
     ResidualsIntoGates,
@@ -31,4 +33,8 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     RemoveUnusedNodesPass(),
     PlaceWeights(),
     OmitDefaults(),
+    CheckDepth(),
 )
+
+# After the manifest is made: costs and scores are read from types.
+FINISHING: tuple[ir.passes.PassBase, ...] = (OmitInnerTypes(),)

@@ -25,6 +25,24 @@ def test_an_activation_is_applied_on_either_side() -> None:
     )
 
 
+def test_equal_sides_share_one_activation() -> None:
+    assert_rewrites(
+        ActivationsIntoGates(),
+        before=HEAD
+        + """ {
+            s = Neg (x)
+            g = dyncompile.Gate <name = "d"> (take, s, s)
+            y = Relu (g)
+        }""",
+        after=HEAD
+        + """ {
+            s = Neg (x)
+            "y.on" = Relu (s)
+            y = dyncompile.Gate <name = "d"> (take, "y.on", "y.on")
+        }""",
+    )
+
+
 @pytest.mark.parametrize(
     "graph",
     [

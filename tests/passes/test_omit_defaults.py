@@ -1,7 +1,5 @@
-import onnx_ir as ir
-
-from dyncompile.passes import OmitDefaults, OmitInnerTypes
-from tests.support import assert_rewrites, assert_untouched, parse
+from dyncompile.passes import OmitDefaults
+from tests.support import assert_rewrites, assert_untouched
 
 HEAD = "main (float[1,2,4,4] x, float[2,2,3,3] w) => (float[1,2,2,2] y)"
 
@@ -24,15 +22,3 @@ def test_attributes_that_say_something_stay() -> None:
         """main (float[1,2,4,4] x, float[2,1,3,3] w) => (float[1,2,2,2] y)
         { y = Conv <group = 2, strides = [2, 2], pads = [1, 1, 1, 1]> (x, w) }""",
     )
-
-
-def test_only_values_inside_lose_their_types() -> None:
-    model = parse("main (float[4] x) => (float[4] y) <float[4] r> { r = Relu (x) y = Neg (r) }")
-    model.graph[0].outputs[0].metadata_props["dyncompile.decision"] = "kept"
-    assert not OmitInnerTypes()(model).modified
-    del model.graph[0].outputs[0].metadata_props["dyncompile.decision"]
-    assert OmitInnerTypes()(model).modified
-    assert [value.dtype for node in model.graph for value in node.outputs] == [
-        None,
-        ir.DataType.FLOAT,
-    ]
