@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import DOMAIN, Selector
+from dyncompile.dialect import Selector
+from dyncompile.passes.gates import gate_like, lone_gate
 
 _ACTIVATIONS = {
     "Celu",
@@ -51,39 +52,27 @@ class ActivationsIntoGates(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=modified)
 
 
-def _gate_before(node: ir.Node) -> ir.Node | None:
+def _gate_before(node: ir.Node) -> Selector | None:
     """Return the gate an activation follows, if nothing else reads that gate."""
     if node.op_type not in _ACTIVATIONS or node.domain:
         return None
     gated, *rest = node.inputs
-    if gated is None:
-        return None
-    gate = gated.producer()
-    if gate is None or gate.domain != DOMAIN or gate.op_type != "Gate":
-        return None
-    if len(gated.uses()) != 1 or gated.is_graph_output():
-        return None
-    return gate if all(v is None or v.is_initializer() for v in rest) else None
+    return lone_gate(gated) if all(v is None or v.is_initializer() for v in rest) else None
 
 
-def _swap(gate: ir.Node, activation: ir.Node, graph: ir.Graph) -> None:
-    selector = Selector.from_node(gate)
-    assert selector is not None
-    output = activation.outputs[0]
-    copies = dict(_copies(selector, activation))
-    sides = [copies[side].outputs[0] for side in gate.inputs[1:] if side is not None]
-    chosen = ir.Node(
-        DOMAIN,
-        "Gate",
-        [gate.inputs[0], *sides],
-        list(gate.attributes.values()),
-        name=gate.name,
-        metadata_props=dict(gate.metadata_props),
-    )
+def _swap(gate: Selector, activation: ir.Node, graph: ir.Graph) -> None:
+    copies = dict(_copies(gate, activation))
+    off, on = (copies[side].outputs[0] for side in gate.options)
+    chosen = gate_like(gate, off, on)
     ir.convenience.replace_nodes_and_values(
-        graph, activation, [activation], [*copies.values(), chosen], [output], chosen.outputs
+        graph,
+        activation,
+        [activation],
+        [*copies.values(), chosen],
+        activation.outputs,
+        chosen.outputs,
     )
-    graph.remove(gate, safe=True)
+    graph.remove(gate.node, safe=True)
 
 
 def _copies(selector: Selector, activation: ir.Node) -> Iterator[tuple[ir.Value, ir.Node]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from dyncompile.dialect import DOMAIN
+from dyncompile.passes.gates import gate_like, lone_gate
 
 
 @dataclass(frozen=True)
@@ -35,46 +35,26 @@ class ResidualsIntoGates(ir.passes.InPlacePass):
 def _rewrite(add: ir.Node, graph: ir.Graph) -> bool:
     for index, value in enumerate(add.inputs):
         other = add.inputs[1 - index]
-        gate = value.producer() if value is not None else None
-        if value is None or other is None or gate is None or not _is_lone_gate(gate):
+        gate = lone_gate(value)
+        if gate is None or other is None:
             continue
-        sides = list(gate.inputs[1:])
-        zero = next(
-            (i for i, side in enumerate(sides) if side is not None and _is_zero(side)), None
-        )
+        zero = next((i for i, side in enumerate(gate.options) if _is_zero(side)), None)
         if zero is None or other.shape is None or other.shape != add.outputs[0].shape:
             continue
-        kept = sides[1 - zero]
+        kept = gate.options[1 - zero]
         terms = [other, kept] if index == 1 else [kept, other]
         total = ir.Node("", "Add", terms, name=add.name, metadata_props=dict(add.metadata_props))
         output = total.outputs[0]
         output.name, output.type = f"{add.outputs[0].name}.on", add.outputs[0].type
         output.shape = add.outputs[0].shape
-        sides[1 - zero], sides[zero] = output, other
-        chosen = ir.Node(
-            DOMAIN,
-            "Gate",
-            [gate.inputs[0], *sides],
-            list(gate.attributes.values()),
-            name=gate.name,
-            metadata_props=dict(gate.metadata_props),
-        )
+        off, on = (other, output) if zero == 0 else (output, other)
+        chosen = gate_like(gate, off, on)
         ir.convenience.replace_nodes_and_values(
             graph, add, [add], [total, chosen], add.outputs, chosen.outputs
         )
-        graph.remove(gate, safe=True)
+        graph.remove(gate.node, safe=True)
         return True
     return False
-
-
-def _is_lone_gate(node: ir.Node) -> bool:
-    output = node.outputs[0]
-    return (
-        node.domain == DOMAIN
-        and node.op_type == "Gate"
-        and len(output.uses()) == 1
-        and not output.is_graph_output()
-    )
 
 
 def _is_zero(value: ir.Value) -> bool:
