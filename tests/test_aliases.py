@@ -25,24 +25,33 @@ class Layers(nn.Module):
         return self.given(self.layers, x, level)
 
 
+def run(layer: nn.Module, x: Tensor) -> Tensor:
+    result: Tensor = layer(x)
+    return result
+
+
 def computed_alike(layers: nn.ModuleList, x: Tensor, level: Tensor) -> Tensor:
     """Each option asks the same question, and the exporter sees that it is the same."""
     return switch(
-        level, [gate(x.mean(1) > 0, layers[k](x), x, name=f"n{k}") for k in range(3)], name="level"
+        level,
+        [gate(x.mean(1) > 0, run(layers[k], x), x, name=f"n{k}") for k in range(3)],
+        name="level",
     )
 
 
 def made_outside(layers: nn.ModuleList, x: Tensor, level: Tensor) -> Tensor:
     """A decision is made once and used, unnamed, at every level."""
     take = x.mean(1) > 0
-    return per_level(level, lambda k: gate(take, layers[k](x), x))
+    return per_level(level, lambda k: gate(take, run(layers[k], x), x))
 
 
 def opposites(layers: nn.ModuleList, x: Tensor, level: Tensor) -> Tensor:
     """A decision and its opposite, in different branches."""
     take = x.mean(1) > 0
-    x = gate(take, layers[0](x), x, name="straight")
-    return per_level(level, lambda k: gate(~take, layers[k](x), torch.tanh(x), name=f"turned{k}"))
+    x = gate(take, run(layers[0], x), x, name="straight")
+    return per_level(
+        level, lambda k: gate(~take, run(layers[k], x), torch.tanh(x), name=f"turned{k}")
+    )
 
 
 @pytest.mark.parametrize("forward", [computed_alike, made_outside, opposites])
