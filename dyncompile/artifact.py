@@ -6,18 +6,7 @@ The manifest is JSON in ``metadata_props["dyncompile"]``. Large weights go to a 
 
 from __future__ import annotations
 
-__all__ = [
-    "FORMAT",
-    "METADATA_KEY",
-    "Decision",
-    "ExternalData",
-    "Manifest",
-    "OperatingPoint",
-    "Side",
-    "read",
-    "serialise",
-    "write",
-]
+__all__ = ["read", "serialise", "write"]
 
 import dataclasses
 import hashlib
@@ -31,15 +20,7 @@ import onnx_ir as ir
 
 from dyncompile.errors import ArtifactError
 from dyncompile.files import replacing
-from dyncompile.manifest import (
-    FORMAT,
-    METADATA_KEY,
-    Decision,
-    ExternalData,
-    Manifest,
-    OperatingPoint,
-    Side,
-)
+from dyncompile.manifest import METADATA_KEY, ExternalData, Manifest
 
 _IR_VERSION = 10
 _EXTERNAL_FROM_BYTES = 1_800_000_000

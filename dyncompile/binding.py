@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dyncompile.errors import InputError, KnobError
 from dyncompile.knobs import Knob
+from dyncompile.modules import unwrapped
 
 Example = Tensor | np.ndarray[Any, Any]
 
@@ -26,9 +27,11 @@ def bind_inputs(
     """Return the inputs of ``forward`` by name, in its order, knobs at their defaults.
 
     Raises:
-        InputError: an input is missing, unknown, or not a tensor.
+        InputError: an input is missing, unknown, or not a tensor of a type NumPy has, or
+            ``forward`` does not name its inputs.
         KnobError: a knob is no parameter of ``forward``.
     """
+    model = unwrapped(model)
     where = f"{type(model).__name__}.forward"
     parameters = _parameters(model)
     unknown = [name for name in knobs if name not in parameters]
@@ -39,6 +42,13 @@ def bind_inputs(
             remedy="Let forward take the knob as a tensor.",
         )
     order = [name for name in parameters if name not in knobs]
+    count = 1 if isinstance(example_inputs, (Tensor, np.ndarray)) else len(example_inputs)
+    if _takes_any_number(model) and (not parameters or count > len(order)):
+        raise InputError(
+            "it must name its inputs, and takes any number of them.",
+            where=where,
+            remedy="Give it one parameter per input, without * and **.",
+        )
     given = _by_name(example_inputs, order, where)
     missing = [
         n for n in order if n not in given and parameters[n].default is inspect.Parameter.empty
@@ -67,6 +77,12 @@ def _parameters(model: nn.Module) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters.items() if p.kind in named}
 
 
+def _takes_any_number(model: nn.Module) -> bool:
+    several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    parameters = inspect.signature(model.forward).parameters.values()
+    return any(parameter.kind in several for parameter in parameters)
+
+
 def _by_name(
     example_inputs: Sequence[Example] | Mapping[str, Example] | Example,
     order: Sequence[str],
@@ -86,12 +102,30 @@ def _by_name(
 
 
 def _tensor(name: str, value: object) -> Tensor:
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value))
-    if isinstance(value, Tensor):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        try:
+            return torch.from_numpy(np.array(value))
+        except TypeError:  # torch has no such type
+            pass
+    if isinstance(value, Tensor) and not _is_foreign_to_numpy(value):
         return value.detach()
+    if isinstance(value, (Tensor, np.ndarray)):
+        raise InputError(
+            f"the example is {str(value.dtype).removeprefix('torch.')}, which"
+            " NumPy, torch and ONNX Runtime do not all have.",
+            where=f"input {name!r}",
+            remedy="Take float32 or float16, and convert in forward.",
+        )
     raise InputError(
         f"the example is {type(value).__name__}.",
         where=f"input {name!r}",
         remedy="Give a tensor or a numpy array; take containers apart in forward.",
     )
+
+
+def _is_foreign_to_numpy(value: Tensor) -> bool:
+    try:
+        torch.empty(0, dtype=value.dtype).numpy()
+    except TypeError:
+        return True
+    return value.is_complex()

@@ -6,6 +6,7 @@ __all__ = ["capture_model"]
 
 import io
 import logging
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,14 +18,23 @@ import onnx_ir as ir
 import onnxscript
 import torch
 from torch import Tensor, nn
+from torch.export.graph_signature import OutputKind, TensorArgument
+from torch.utils import _pytree as pytree
 
 from dyncompile import markers
 from dyncompile.binding import Example, bind_inputs
 from dyncompile.dialect import DOMAIN, VERSION, Selector, register_schema, switch_op_type
 from dyncompile.errors import DyncompileError, InputError, MarkerError
 from dyncompile.knobs import Knob
+from dyncompile.modules import evaluating, unwrapped
+from dyncompile.passes.name_uniquely import NameUniquely
 
 OPSET = 21
+_OUTPUT_TYPES = {
+    *(ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.BOOL),
+    *(ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64),
+    *(ir.DataType.UINT8, ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64),
+}
 _Shapes = Mapping[str, Any] | Sequence[Any] | None
 
 
@@ -38,7 +48,8 @@ def capture_model(
     """Trace a model to a marked graph.
 
     Args:
-        model: Traced in evaluation mode; its mode is restored.
+        model: Traced in evaluation mode; the mode of each of its parts is restored. Of a
+            module from ``torch.compile``, the one inside is traced.
         example_inputs: The inputs of ``forward`` in order, or by name, without the knobs.
         knobs: Parameters of ``forward`` that are knobs; they become graph inputs.
         dynamic_shapes: As for ``torch.export.export``, for the inputs that are not knobs.
@@ -46,11 +57,14 @@ def capture_model(
 
     Returns:
         A flat graph with ``Gate`` and ``Switch<n>`` nodes. Inputs are named as in ``forward``,
-        knobs last where forward has them; one output is ``output``, several ``output_<i>`` or
-        the keys of a dict.
+        knobs last where forward has them. One output is ``output``, those of a tuple are
+        ``output_<i>``, those of a dict its keys, and of nested ones both, as in ``boxes_0``;
+        a name that an input or an earlier output has gets ``_out`` at its end. Outputs that
+        are None are left out.
 
     Raises:
-        MarkerError: the model cannot be traced, or holds no marker.
+        MarkerError: the model cannot be traced, holds no marker, returns what is no tensor,
+            or changes its buffers.
         InputError: the example inputs do not fit ``forward``.
         KnobError: a knob is no parameter of ``forward``.
     """
@@ -60,18 +74,16 @@ def capture_model(
             where="model",
             remedy="Pass the module itself, or a factory that returns it.",
         )
+    model = unwrapped(model)
     inputs = bind_inputs(model, example_inputs, knobs)
     shapes = _shapes_by_name(inputs, knobs, dynamic_shapes)
-    traced = _Traced(model, knobs)
-    was_training = model.training
-    model.eval()
-    try:
-        program = _export_program(traced, inputs, shapes)
-    finally:
-        model.train(was_training)
-    names = _output_names(traced.result)
+    with evaluating(model):
+        program = _export_program(_Traced(model, knobs), inputs, shapes)
+    _check_changes_nothing(program, model)
+    names = _output_names(program, inputs)
     graph = _export_onnx(program, opset)
     _name_ends(graph, list(inputs), names)
+    NameUniquely()(graph)
     selectors = [s for node in graph.graph.all_nodes() if (s := Selector.from_node(node))]
     _name_the_rest(selectors)
     for selector in selectors:
@@ -113,13 +125,16 @@ class _Traced(nn.Module):
         super().__init__()
         self.model = model
         self._declared = knobs
-        self.result: object = None
 
     def forward(self, inputs: dict[str, Tensor]) -> object:
         knobs = {id(inputs[name]): knob for name, knob in self._declared.items()}
         with markers.capture(self.model, knobs):
-            self.result = self.model(**inputs)
-        return self.result
+            before = dict(self.model.named_buffers())
+            result = self.model(**inputs)
+        for name, buffer in self.model.named_buffers():
+            if buffer is not before.get(name):  # torch.export does not see an assignment
+                raise _has_state(self.model, name)
+        return result
 
 
 def _shapes_by_name(
@@ -175,19 +190,36 @@ def _explained(error: Exception, model: str) -> DyncompileError:
             return cause
         cause = cause.__cause__ or cause.__context__
     where = _user_line(error) or model
-    name = type(error).__name__
-    if "DataDependent" in name or "DataDependent" in str(error):
+    if "DataDependent" in type(error).__name__ or "DataDependent" in str(error):
         return MarkerError(
             "Python decides on the value of a tensor, which a compiled graph cannot follow.",
             where=where,
             remedy="Write this decision with dyncompile.gate, early_exit or switch.",
         )
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    if "Constraints violated" in str(error):
+        said = _lines(error)
+        line = next((line for line in said if "specialized" in line), said[0])
+        return MarkerError(
+            f"a size is not as dynamic as declared: {line[:200].strip('- .')}.",
+            where="dynamic_shapes",
+            remedy="Give example inputs of at least 2 along dynamic dimensions, and declare"
+            " only those that forward leaves free.",
+        )
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    first = _lines(root)[0][:200].rstrip(".")
     return MarkerError(
-        f"the model cannot be traced: {name}: {first[:200]}.".replace("..", "."),
+        f"the model cannot be traced: {type(root).__name__}: {first}.",
         where=where,
         remedy="See what torch.export.export says of it.",
     )
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Return what an error says, without colours and blank lines; at least one line."""
+    plain = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", str(error))
+    return [line.strip() for line in plain.splitlines() if line.strip()] or ["no message"]
 
 
 def _user_line(error: BaseException) -> str | None:
@@ -233,21 +265,94 @@ def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
     return exported.model
 
 
-def _output_names(result: object) -> list[str]:
-    if isinstance(result, Mapping):
-        return [str(name) for name in result]
-    if isinstance(result, (tuple, list)):
-        return [f"output_{i}" for i in range(len(result))]
-    return ["output"]
+def _check_changes_nothing(program: torch.export.ExportedProgram, model: nn.Module) -> None:
+    """An artifact has no state, so a module must not have one either."""
+    if any(_changes_something(node) for node in program.graph.nodes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = program.run_decompositions({})  # says what is changed in the end
+    harmless = {OutputKind.USER_OUTPUT, OutputKind.USER_INPUT_MUTATION}
+    for spec in program.graph_signature.output_specs:
+        if spec.kind not in harmless:
+            raise _has_state(model, str(spec.target).removeprefix("model."))
+
+
+def _has_state(model: nn.Module, buffer: str) -> MarkerError:
+    return MarkerError(
+        "forward changes it in evaluation mode, and an artifact keeps nothing from one call to"
+        " the next.",
+        where=f"{type(model).__name__}: buffer {buffer!r}",
+        remedy="Take it as an input and return what becomes of it.",
+    )
+
+
+def _changes_something(node: torch.fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def _output_names(program: torch.export.ExportedProgram, inputs: Mapping[str, Tensor]) -> list[str]:
+    """Name what the graph returns, in its order."""
+    out_spec = program.call_spec.out_spec
+    assert out_spec is not None
+    numbered = pytree.tree_unflatten(range(out_spec.num_leaves), out_spec)
+    paths = iter([path for path, _ in pytree.tree_leaves_with_path(numbered)])
+    names: list[str] = []
+    taken = set(inputs)
+    for spec in program.graph_signature.output_specs:
+        if spec.kind != OutputKind.USER_OUTPUT:
+            continue
+        name = _spell_path(next(paths))
+        if isinstance(spec.arg, TensorArgument):
+            while name in taken:
+                name += "_out"
+            taken.add(name)
+            names.append(name)
+        elif getattr(spec.arg, "value", ...) is not None:
+            raise MarkerError(
+                f"it is {_spell_argument(spec.arg)}, not a tensor.",
+                where=f"output {name!r}",
+                remedy="Return tensors only, alone or in tuples, lists and dicts.",
+            )
+    return names
+
+
+def _spell_path(path: Sequence[Any]) -> str:
+    words = []
+    for key in path:
+        part = next(getattr(key, a) for a in ("key", "idx", "name") if hasattr(key, a))
+        words.append(str(part))
+    is_named = bool(path) and not isinstance(path[0], pytree.SequenceKey)
+    return "_".join(words if is_named else ["output", *words])
+
+
+def _spell_argument(argument: object) -> str:
+    value = getattr(argument, "value", None)
+    return "a size" if value is None else f"the {type(value).__name__} {value!r}"
 
 
 def _name_ends(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:
     graph = model.graph
-    if len(graph.outputs) != len(outputs):
-        outputs = [f"output_{i}" for i in range(len(graph.outputs))]
-    for values, names in ((graph.inputs, inputs), (graph.outputs, outputs)):
-        for value, name in zip(values, names, strict=True):
-            value.name = name
+    named = list(zip(graph.outputs, outputs, strict=True))
+    graph.outputs.clear()
+    for value, name in zip(graph.inputs, inputs, strict=True):
+        value.name = name
+    for value, name in named:
+        result = value
+        if value.producer() is None or value.is_graph_output():  # has a name of its own
+            copy = ir.node("Identity", [value])
+            graph.append(copy)
+            copy.outputs[0].type, copy.outputs[0].shape = value.type, value.shape
+            result = copy.outputs[0]
+        result.name = name
+        graph.outputs.append(result)
+        if value.dtype not in _OUTPUT_TYPES:
+            raise MarkerError(
+                f"it is {str(value.dtype).lower()}, which NumPy and so the artifact's caller"
+                " do not have.",
+                where=f"output {name!r}",
+                remedy="Convert it with .float() in forward.",
+            )
     taken = {*inputs, *outputs}
     prefix = "model."
     for value in list(graph.initializers.values()):

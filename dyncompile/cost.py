@@ -1,8 +1,7 @@
 """Multiply-accumulates and weight bytes of a network, and of either side of its decisions.
 
-A multiply-accumulate is one product added to a sum; convolutions, matrix products and
-recurrent layers are counted, everything else is not. A symbolic dimension counts as 1, and so
-does a Loop whose number of rounds is not constant.
+What is counted stands in ``macs.py``. A Loop whose number of rounds is not constant counts as
+one round.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from dyncompile.dialect import DECISION, ELSE, THEN
 from dyncompile.macs import is_counted, node_macs, sizes
 from dyncompile.manifest import Side
 from dyncompile.passes.scopes import graphs_of
-
-_TAG = "dyncompile."
 
 # Operators that take shapes, axes or positions after their one data input.
 _SHAPED = {"Expand", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Tile", "Unsqueeze"}
@@ -179,13 +177,13 @@ def _choice(
     node: ir.Node, bodies: list[ir.Graph], weights: dict[ir.Value, dict[ir.Value, int]]
 ) -> _Choice:
     if node.op_type == "If":
-        decision = node.metadata_props.get(f"{_TAG}decision")
+        decision = node.metadata_props.get(DECISION)
         branches = [
             (
-                _options(node.metadata_props.get(_TAG + branch, "")),
-                _region(node.attributes[f"{branch}_branch"].as_graph(), weights),
+                _options(node.metadata_props.get(note, "")),
+                _region(node.attributes[branch].as_graph(), weights),
             )
-            for branch in ("then", "else")
+            for note, branch in ((THEN, "then_branch"), (ELSE, "else_branch"))
         ]
     else:
         decision = None

@@ -6,6 +6,8 @@ __all__ = ["manifest_from_model", "operating_points"]
 
 import itertools
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -13,7 +15,7 @@ import onnx_ir as ir
 
 from dyncompile.cost import sides_from_model
 from dyncompile.dialect import ALIASES, DECISION, ELSE, THEN, Selector
-from dyncompile.errors import GraphError
+from dyncompile.errors import GraphError, KnobError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
 from dyncompile.passes.scopes import graphs_of
@@ -30,23 +32,51 @@ def manifest_from_model(
 
     Raises:
         GraphError: a knob is not an input of the graph.
+        KnobError: this input has another type or shape than the knob.
     """
-    inputs = {value.name for value in model.graph.inputs}
-    for name in knobs:
+    inputs = {value.name: value for value in model.graph.inputs}
+    for name, knob in knobs.items():
         if name not in inputs:
             raise GraphError(
                 "this knob is not an input of the graph.",
                 where=f"knob {name!r}",
                 remedy="Use the knob in forward.",
             )
+        _check_fits(name, knob, inputs[name])
     found = _marked_decisions(model) if target == "marked" else _lowered_decisions(model)
     return Manifest(
         target=target,
         knobs=dict(knobs),
         decisions=tuple(found),
         operating_points=tuple(operating_points(knobs)),
-        precision="float32",
+        precision=_precision(model),
     )
+
+
+def _check_fits(name: str, knob: Knob, value: ir.Value) -> None:
+    dtype = None if value.dtype is None else value.dtype.numpy()
+    shape = None if value.shape is None else list(value.shape)
+    if dtype in {None, knob.dtype} and shape in (None, list(knob.shape)):
+        return
+    raise KnobError(
+        f"it is {knob.dtype}{list(knob.shape)}, and the input of the graph {dtype}{shape}.",
+        where=f"knob {name!r}",
+        remedy="Declare a knob of the same kind and length, or export the module again.",
+    )
+
+
+def _precision(model: ir.Model) -> str:
+    """Return the float type that most weights have; without weights, most outputs."""
+    counts: Counter[str] = Counter()
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if tensor is not None and tensor.dtype.is_floating_point():
+                counts[tensor.dtype.numpy().name] += math.prod(tensor.shape.numpy())
+    if not counts:
+        types = [value.dtype for value in model.graph.outputs]
+        counts.update(t.numpy().name for t in types if t is not None and t.is_floating_point())
+    return counts.most_common(1)[0][0] if counts else "float32"
 
 
 def operating_points(knobs: Mapping[str, Knob]) -> Iterator[OperatingPoint]:

@@ -21,6 +21,7 @@ __all__ = [
     "MarkerError",
     "TargetError",
     "VerificationError",
+    "one_line",
 ]
 
 
@@ -66,3 +67,9 @@ class TargetError(DyncompileError):
 
 class VerificationError(DyncompileError):
     """The artifact and the model do not agree."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the kind of a foreign error and what it says, on one line and shortened."""
+    said = " ".join(str(error).split())[:300].rstrip(".")
+    return f"{type(error).__name__}: {said or 'no message'}"

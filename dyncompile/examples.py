@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["InputSpec", "draw_inputs", "parse_input", "read_samples", "split_samples"]
+__all__ = [
+    "InputSpec",
+    "draw_inputs",
+    "parse_input",
+    "read_samples",
+    "sample_arrays",
+    "split_samples",
+]
 
 import math
 import re
@@ -17,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dyncompile.array_files import read_arrays
-from dyncompile.errors import InputError
+from dyncompile.errors import InputError, one_line
 
 Array = NDArray[Any]
 
@@ -163,6 +170,32 @@ def read_samples(
     if not isinstance(found, dict):
         found = {next(iter(example)) if len(example) == 1 else "one array,": found}
     return split_samples(found, example, str(path), any_size=any_size)
+
+
+def sample_arrays(sample: object, where: str) -> dict[str, Array]:
+    """Return arrays or tensors by name as arrays.
+
+    Raises:
+        InputError: something else, or a tensor of a type NumPy does not have.
+    """
+    if not isinstance(sample, Mapping):
+        raise InputError(
+            f"it is {type(sample).__name__}.",
+            where=where,
+            remedy="Give arrays by name of input, one row per sample; or a list of inputs by name.",
+        )
+    arrays: dict[str, Array] = {}
+    for name, value in sample.items():
+        try:
+            array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{one_line(error)}.",
+                where=f"{where}, input {name!r}",
+                remedy="Give an array, or a tensor of a type NumPy has.",
+            ) from error
+        arrays[name] = array
+    return arrays
 
 
 def split_samples(

@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from dyncompile import artifact, pipeline
 from dyncompile.describe import manifest_from_model
 from dyncompile.dialect import attach_functions, detach_functions
-from dyncompile.errors import ArtifactError
+from dyncompile.errors import ArtifactError, KnobError
 from dyncompile.files import check_writable
-from dyncompile.knobs import Knob
+from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.manifest import Manifest
-from dyncompile.passes import DefaultKnobs, OmitInnerTypes
+from dyncompile.passes import DefaultKnobs
 from dyncompile.targets import ort
 
 if TYPE_CHECKING:
@@ -28,8 +27,11 @@ if TYPE_CHECKING:
     from dyncompile.binding import Example
     from dyncompile.verify import Report
 
-Samples = Mapping[str, NDArray[Any]] | Sequence[Mapping[str, NDArray[Any]]]
+Sample = Mapping[str, "NDArray[Any] | Tensor"]
+Samples = Sample | Sequence[Sample]
 Progress = Callable[[str, int, int], None]
+
+_KNOBS_REMEDY = 'Write it as {"t": Threshold(0.5)} or {"level": Levels((0.5, 1))}.'
 
 
 def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
@@ -58,8 +60,9 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         target: ``onnx`` for ONNX Runtime, ``marked`` for the compiler's own input: dense,
             runnable, and compiled later without torch.
         dynamic_shapes: As for ``torch.export.export``, for the inputs that are not knobs.
-        samples: Inputs for verification: arrays with one more leading axis than the inputs
-            (one entry per sample), or a list of inputs by name. Seeded noise if None.
+        samples: Inputs for verification, as arrays or tensors: by name, with one more leading
+            axis than the inputs (one entry per sample), or a list of inputs by name. Seeded
+            noise if None.
         verify: Whether to hold the artifact against the module before it is written.
         default_knobs: Give knobs a default initializer, so that ONNX Runtime runs the file
             without feeding them.
@@ -79,11 +82,12 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     check_writable(path)
     if isinstance(model, (str, Path)):
         graph, given = _read_marked(Path(model))
-        known = {**given, **(knobs or {})}
+        known = {**given, **_checked(knobs, "knobs")}
     else:
         from dyncompile.capture import capture_model
 
-        known = {**getattr(model, "knobs", {}), **(knobs or {})}
+        declared = _checked(getattr(model, "knobs", None), f"{type(model).__name__}.knobs")
+        known = {**declared, **_checked(knobs, "knobs")}
         report_progress("capture", 0, 1)
         graph = capture_model(
             model, () if example_inputs is None else example_inputs, known, dynamic_shapes
@@ -99,11 +103,30 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     if verify and not isinstance(model, (str, Path)):
         report = _verify(graph, manifest, model, example_inputs, samples, report_progress)
     if target == "onnx":
-        OmitInnerTypes()(graph)
+        for _ in pipeline.run(graph, ort.FINISHING):
+            pass
     if default_knobs:
         DefaultKnobs(tuple(known.items()))(graph)
     artifact.write(graph, manifest, path, external_data=external_data)
     return report
+
+
+def _checked(knobs: object, where: str) -> dict[str, Knob]:
+    """Return knobs by name; None is none."""
+    if knobs is None:
+        return {}
+    if not isinstance(knobs, Mapping):
+        raise KnobError(
+            f"this is {type(knobs).__name__}, not a dict of knobs by name.",
+            where=where,
+            remedy=_KNOBS_REMEDY,
+        )
+    for name, knob in knobs.items():
+        if not isinstance(name, str) or not isinstance(knob, Levels | Threshold):
+            raise KnobError(
+                f"{knob!r} is not a knob.", where=f"{where}[{name!r}]", remedy=_KNOBS_REMEDY
+            )
+    return dict(knobs)
 
 
 def _read_marked(path: Path) -> tuple[ir.Model, Mapping[str, Knob]]:
@@ -134,16 +157,17 @@ def _verify(
 ) -> Report:
     from dyncompile import verify
     from dyncompile.binding import bind_inputs
-    from dyncompile.examples import split_samples
+    from dyncompile.examples import sample_arrays, split_samples
 
     bound = bind_inputs(model, () if example_inputs is None else example_inputs, manifest.knobs)
-    example = {n: np.asarray(v) for n, v in bound.items() if n not in manifest.knobs}
+    example = {n: v.cpu().numpy() for n, v in bound.items() if n not in manifest.knobs}
     if samples is None:
         chosen = verify.draw_samples(example)
     elif isinstance(samples, Mapping):
-        chosen = split_samples(samples, example, "samples", any_size=True)
+        arrays = sample_arrays(samples, "samples")
+        chosen = split_samples(arrays, example, "samples", any_size=True)
     else:
-        chosen = [dict(sample) for sample in samples]
+        chosen = [sample_arrays(sample, f"sample {n}") for n, sample in enumerate(samples)]
     return verify.verify(graph, manifest, model, chosen, progress=progress)
 
 

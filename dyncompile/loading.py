@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dyncompile.errors import DyncompileError, InputError, MarkerError
-from dyncompile.probe import one_line
+from dyncompile.errors import DyncompileError, InputError, MarkerError, one_line
 
 # --- modules --------------------------------------------------------------------------------
 
@@ -97,7 +96,7 @@ def _import(head: str) -> ModuleType:
                 remedy="Run in the folder that holds it, or install it.",
             ) from error
         raise InputError(
-            f"it cannot be imported: {_told(error)}.",
+            f"it cannot be imported: {one_line(error)}.",
             where=_last_line(error) or head,
             remedy=f"Install {missing}." if missing else "Correct this file.",
         ) from error
@@ -137,7 +136,7 @@ def _call(factory: object, spec: str, module: ModuleType) -> object:
     except (Exception, SystemExit) as error:
         line = _last_line(error, module.__file__)
         raise InputError(
-            f"the factory raises {_told(error)}.",
+            f"the factory raises {one_line(error)}.",
             where=f"{spec} (at {line})" if line else spec,
             remedy="Correct it, or name another.",
         ) from error
@@ -160,11 +159,6 @@ def _check_needs_nothing(factory: Callable[..., object], spec: str) -> None:
             where=spec,
             remedy="Write a function without arguments that calls it.",
         )
-
-
-def _told(error: BaseException) -> str:
-    said = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {said[:300] or 'no message'}"
 
 
 def _last_line(error: BaseException, file: str | None = None) -> str | None:

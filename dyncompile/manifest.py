@@ -13,6 +13,7 @@ __all__ = [
     "Manifest",
     "OperatingPoint",
     "Side",
+    "no_manifest",
 ]
 
 import json
@@ -147,6 +148,15 @@ class Manifest:
         except (KeyError, ValueError, OverflowError, RecursionError, KnobError) as error:
             raise _damaged(where, _reason(error)) from error
         return manifest
+
+
+def no_manifest(where: str) -> ArtifactError:
+    """Return the error for an ONNX file that another tool wrote."""
+    return ArtifactError(
+        "not a dyncompile artifact: it has no manifest.",
+        where=where,
+        remedy="Export the network with dyncompile.",
+    )
 
 
 def _json_from_decision(decision: Decision) -> dict[str, object]:

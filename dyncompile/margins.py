@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from onnx_ir.passes.common import ShapeInferencePass
 
 from dyncompile.manifest import Decision
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
@@ -79,6 +80,8 @@ def fetch_scores(model: ir.Model, decision: Decision) -> Scores:
     nodes = _steps_to(values)
     lift = _Lift(model, names)
     involved = {value: None for node in nodes for value in (*node.inputs, *node.outputs) if value}
+    if any(value.dtype is None for value in involved):  # files leave out what can be inferred
+        ShapeInferencePass(check_type=False, strict_mode=False)(model)
     outputs = {value: lift.fetch(value) for value in involved if lift.can_fetch(value)}
     return Scores(values, nodes, outputs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MOST_PATHS", "DecisionTree", "Path", "Paths", "count_paths", "paths"]
+__all__ = ["MOST_PATHS", "DecisionTree", "Path", "Paths"]
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import DECISION
+from dyncompile.dialect import DECISION, ELSE, THEN
 from dyncompile.errors import GraphError
 from dyncompile.passes.scopes import graphs_of
 
@@ -31,21 +31,6 @@ class Paths:
 
     paths: tuple[Path, ...]
     complete: bool
-
-
-def count_paths(
-    model: ir.Model, limit: int = MOST_PATHS, *, fixed: Mapping[str, int] | None = None
-) -> int:
-    """Return how many paths a lowered graph has, counting no further than ``limit + 1``."""
-    tree = DecisionTree.from_model(model)
-    return sum(1 for _, _ in zip(range(limit + 1), tree.walk(fixed or {}), strict=False))
-
-
-def paths(
-    model: ir.Model, fixed: Mapping[str, int] | None = None, limit: int = MOST_PATHS
-) -> Paths:
-    """Return the paths of a lowered graph: see ``DecisionTree.paths``."""
-    return DecisionTree.from_model(model).paths(fixed, limit)
 
 
 @dataclass(frozen=True)
@@ -210,18 +195,19 @@ def _choices(graph: ir.Graph, free: Collection[str]) -> Iterator[_Choice]:
             for inner in graphs_of(node):
                 yield from _choices(inner, free)
             continue
-        yield _Choice(name, tuple(_branch(node, side, free) for side in ("then", "else")))
+        sides = ((THEN, "then_branch"), (ELSE, "else_branch"))
+        yield _Choice(name, tuple(_branch(node, note, branch, free) for note, branch in sides))
 
 
 def _branch(
-    node: ir.Node, side: str, free: Collection[str]
+    node: ir.Node, note: str, branch: str, free: Collection[str]
 ) -> tuple[frozenset[int], tuple[_Choice, ...]]:
     try:
-        options = frozenset(map(int, node.metadata_props[f"dyncompile.{side}"].split(",")))
+        options = frozenset(map(int, node.metadata_props[note].split(",")))
     except (KeyError, ValueError) as error:
         raise GraphError(
-            f"this If does not say which options lead to its {side} branch.",
+            f"this If does not say which options lead to its {branch}.",
             where=f"node {node.name!r}",
             remedy="Export the network again.",
         ) from error
-    return options, tuple(_choices(node.attributes[f"{side}_branch"].as_graph(), free))
+    return options, tuple(_choices(node.attributes[branch].as_graph(), free))

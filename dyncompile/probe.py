@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Probe", "one_line"]
+__all__ = ["Probe"]
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from dyncompile import artifact
-from dyncompile.errors import ArtifactError, TargetError, VerificationError
+from dyncompile.errors import ArtifactError, TargetError, VerificationError, one_line
 from dyncompile.manifest import Manifest
 
 Array = NDArray[Any]
@@ -96,9 +96,3 @@ class Probe:
                 remedy="Check types and shapes of the samples.",
             ) from error
         return dict(zip(self._outputs, arrays, strict=True))
-
-
-def one_line(error: Exception) -> str:
-    """Return the kind of an error and the first line of what it says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no message'}".rstrip(".")

@@ -6,6 +6,11 @@ Numerical Algorithms, 2002, section 4.2): 4e-6 for the 4608 products of a 3x3 co
 512 channels. Fused and blocked kernels reorder every layer, and tens of layers add up to some
 1e-5. A weight, a branch or a wire that is wrong changes the result by 1e-2 and more. So 1e-4
 of the largest element lies an order of magnitude from either.
+
+Why 1e-2 for float16: its unit roundoff is u = 2^-11 = 4.9e-4. Kernels sum its products in
+float32 and round the result of each layer once; fused ones leave roundings out. These are
+independent, so n layers differ by about sqrt(n) * u: 3.5e-3 for fifty. 1e-2 is three times
+that, and hides smaller faults: a float16 network is better verified in float32 as well.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,23 +38,26 @@ from dyncompile.errors import (
     DyncompileError,
     InputError,
     VerificationError,
+    one_line,
 )
 from dyncompile.forcing import force_decisions
 from dyncompile.knobs import Threshold
 from dyncompile.manifest import Decision, Manifest, OperatingPoint
 from dyncompile.margins import fetch_scores
+from dyncompile.modules import evaluating, unwrapped
 from dyncompile.passes.decision_values import require_value, values_by_name
 from dyncompile.passes.report_decisions import report_decisions
 from dyncompile.passes.scopes import inputs_of
 from dyncompile.paths import MOST_PATHS, DecisionTree
 from dyncompile.paths import Path as Taken
-from dyncompile.probe import Probe, one_line
+from dyncompile.probe import Probe
 
 Array = NDArray[Any]
 Sample = Mapping[str, Array]
 Progress = Callable[[str, int, int], None]
 
 TOLERANCE = 1e-4
+_TOLERANCES = {"float16": 1e-2}  # of types in which 1e-4 is less than their own errors
 _SAMPLES_PER_PATH = 2
 
 
@@ -126,7 +134,7 @@ def verify(
     module: nn.Module,
     samples: Sequence[Sample],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check that an artifact and the model it was made from agree.
@@ -148,9 +156,10 @@ def verify(
     Args:
         model: A lowered or marked graph; left as it is.
         manifest: What goes with it.
-        module: The model; evaluated, and left in the mode it is in.
+        module: The model; evaluated, and left with the modes and buffers it has.
         samples: Inputs by name, without the knobs.
-        tolerance: Relative; see above why 1e-4.
+        tolerance: Relative. None is 1e-4, or 1e-2 for outputs of float16 and everything in a
+            network whose weights are float16; see above why.
         progress: Called with what is done, how much of it, and how much there is.
 
     Raises:
@@ -164,7 +173,8 @@ def verify(
             model.graph.initializers.pop(name, None)
     _check_samples(model, manifest, samples)
     with ExitStack() as stack:
-        stack.enter_context(_evaluating(module))
+        module = unwrapped(module)
+        stack.enter_context(evaluating(module))
         run = _Run(model, manifest, module, samples, tolerance, progress or _silent, stack)
         return run.report()
 
@@ -175,7 +185,7 @@ class _Run:
     manifest: Manifest
     module: nn.Module
     samples: Sequence[Sample]
-    tolerance: float
+    given_tolerance: float | None
     progress: Progress
     stack: ExitStack
     largest: float = 0.0
@@ -185,6 +195,7 @@ class _Run:
         self._decisions = {decision.name: decision for decision in self.manifest.decisions}
         self._names = [str(value.name) for value in self.model.graph.outputs]
         self._met: dict[int, set[str]] = {}  # by operating point
+        self.tolerance = self._tolerance(self.manifest.precision)
 
     def report(self) -> Report:
         points = list(self.manifest.operating_points) or [{}]
@@ -394,6 +405,8 @@ class _Run:
         try:
             with torch.no_grad(), markers.follow(path) as taken:
                 result = self.module(**feeds)
+            leaves = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]
+            outputs = [torch.as_tensor(leaf).detach().cpu().numpy() for leaf in leaves]
         except DyncompileError:
             raise
         except Exception as error:  # whatever the user's forward raises
@@ -402,8 +415,12 @@ class _Run:
                 where=_place(number, point, path),
                 remedy="Give samples that it can run, and the network the file was made from.",
             ) from error
-        leaves = pytree.tree_leaves(result)
-        return [torch.as_tensor(leaf).cpu().numpy() for leaf in leaves], taken
+        return outputs, taken
+
+    def _tolerance(self, dtype: str) -> float:
+        if self.given_tolerance is not None:
+            return self.given_tolerance
+        return _TOLERANCES.get(dtype, TOLERANCE)
 
     def _session(self, model: ir.Model) -> Probe:
         if self.manifest.target == "marked":
@@ -419,26 +436,16 @@ class _Run:
             )
         for name, want in zip(self._names, wanted, strict=True):
             difference = _difference(got[name], want, f"{where}, output {name!r}")
-            if not difference <= self.tolerance:
+            tolerance = max(self.tolerance, self._tolerance(want.dtype.name))
+            if not difference <= tolerance:
                 raise VerificationError(
                     f"the artifact and the model differ by {difference:.2g} of the largest"
-                    f" element, where {self.tolerance:g} is allowed.",
+                    f" element, where {tolerance:g} is allowed.",
                     where=f"{where}, output {name!r}",
-                    remedy="Export the network again, or report this: the artifact is wrong.",
+                    remedy="Give the model and weights the file was made from; if these are,"
+                    " report it.",
                 )
             self.largest = max(self.largest, difference)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every part of a model in evaluation mode, and back into its own."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
 
 
 def _check_samples(model: ir.Model, manifest: Manifest, samples: Sequence[Sample]) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,14 +12,15 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyncompile import artifact
-from dyncompile.artifact import Decision, Manifest, Side
 from dyncompile.errors import ArtifactError
 from dyncompile.knobs import Levels, Threshold
+from dyncompile.manifest import Decision, ExternalData, Manifest, Side
 from tests.lowered import NESTED_MANIFEST, SWITCH_MANIFEST, nested, switched
 from tests.support import ort_run, parse
 
@@ -342,7 +344,7 @@ WRONG += [{"kind": "levels", "values": [{}], "default": 0}, [["x", "y"]], [1]]
 
 
 def test_wrong_types_anywhere_are_refused_in_one_line() -> None:
-    full = Manifest(**{**vars(MANIFEST), "external_data": artifact.ExternalData("a.data", 1, "00")})
+    full = Manifest(**{**vars(MANIFEST), "external_data": ExternalData("a.data", 1, "00")})
     entry = json.loads(full.to_json())
     refused = 0
     for at in places(entry):
@@ -385,3 +387,17 @@ def test_a_value_that_nothing_computes_is_refused(tmp_path: Path) -> None:
     onnx.save(proto, tmp_path / "net.onnx")
     with pytest.raises(ArtifactError, match="the graph reads 'gone', which nothing computes"):
         artifact.read(tmp_path / "net.onnx")
+
+
+def test_stock_onnxruntime_runs_a_file_as_the_manual_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "artifact.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(session = onnxruntime.*?)```", text, re.DOTALL)
+    graph = "main (float[2] x, float threshold) => (bool[2] y) { y = Greater (x, threshold) }"
+    artifact.write(
+        parse(graph), Manifest("onnx", {"threshold": Threshold(0.5)}), tmp_path / "net.onnx"
+    )
+    create, call = snippet.replace("net.onnx", str(tmp_path / "net.onnx")).splitlines()
+    names: dict[str, Any] = {"onnxruntime": onnxruntime, "np": np, "x": np.ones(2, np.float32)}
+    exec(create, names)
+    (output,) = eval(call, names)
+    assert output.tolist() == [True, True]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -98,12 +99,20 @@ def test_inspect_shows_decisions_whose_nesting_is_no_tree(tmp_path: Path) -> Non
     sides = (Side(0, 0), Side(0, 0))
     first = Decision("first", "gate", ("a",), (("second", 1),), sides)
     second = Decision("second", "gate", ("b",), (("first", 1),), sides)
-    artifact.write(nested(), Manifest("marked", {}, (first, second)), tmp_path / "net.onnx")
+    artifact.write(nested(), Manifest("onnx", {}, (first, second)), tmp_path / "net.onnx")
     result = call("inspect", tmp_path / "net.onnx")
     assert result.exit_code == 0
-    assert "target marked (dense, to be compiled)" in result.stdout
     assert "first gate" in result.stdout
     assert "second gate" in result.stdout
+
+
+def test_inspect_names_the_decisions_of_a_marked_file(tmp_path: Path) -> None:
+    manifest = dataclasses.replace(NESTED_MANIFEST, target="marked")
+    artifact.write(nested(), manifest, tmp_path / "net.onnx")
+    lines = call("inspect", tmp_path / "net.onnx").stdout.splitlines()
+    assert "target marked (dense, to be compiled)" in lines[0]
+    names = ", ".join(decision.name for decision in manifest.decisions)
+    assert lines[-1] == f"Decisions ({len(manifest.decisions)}): {names}"
 
 
 def test_inspect_json_is_the_manifest(gated: Path) -> None:

@@ -3,7 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from dyncompile import artifact, cost
-from dyncompile.artifact import Manifest, Side
+from dyncompile.manifest import Manifest, Side
 from tests.lowered import tagged
 from tests.support import parse
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dyncompile.errors import InputError
-from dyncompile.examples import draw_inputs, parse_input, read_samples, split_samples
+from dyncompile.examples import draw_inputs, parse_input, read_samples, sample_arrays, split_samples
 from tests.support import Array
 
 F32 = np.float32
@@ -122,3 +122,25 @@ def test_samples_that_do_not_fit_are_refused(arrays: dict[str, Array], problem: 
     with pytest.raises(InputError) as caught:
         split_samples(arrays, {"x": np.zeros((1, 4), F32)}, "s")
     assert problem in str(caught.value)
+
+
+def test_samples_may_be_tensors() -> None:
+    given = {"x": torch.ones(2, 4, requires_grad=True), "y": [1, 2], "z": np.zeros(2, F32)}
+    arrays = sample_arrays(given, "samples")
+    assert {name: type(array) for name, array in arrays.items()} == dict.fromkeys("xyz", np.ndarray)
+    assert arrays["x"].dtype == F32
+
+
+@pytest.mark.parametrize(
+    ("sample", "problem"),
+    [
+        (torch.ones(2), "s: it is Tensor. Give arrays by name"),
+        ({"x": torch.ones(2, dtype=torch.bfloat16)}, "s, input 'x': TypeError"),
+        ({"x": [[1], [1, 2]]}, "s, input 'x': ValueError"),
+    ],
+)
+def test_what_is_no_sample_is_refused(sample: object, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        sample_arrays(sample, "s")
+    assert str(caught.value).startswith(problem)
+    assert "\n" not in str(caught.value)

@@ -384,3 +384,227 @@ def lowered(build: Callable[[], nn.Module], inputs: tuple[Tensor, ...]) -> ir.Gr
 def inside(graph: ir.Graph, op_type: str) -> int:
     """Count an operator within branches and bodies."""
     return sum(node.op_type == op_type for owner in graph for node in nested_nodes(owner))
+
+
+# --- what forward may take and return ---------------------------------------------------------
+
+
+class Returning(nn.Module):
+    """A network with a gate that returns what a function makes of its result."""
+
+    def __init__(self, make: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.bias = nn.Parameter(torch.ones(4))
+        self.make = make
+
+    def forward(self, x: Tensor) -> object:
+        return self.make(gate(x.mean(1) > 0, self.linear(x), x, name="d"))
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda y: y, ["output"]),
+        (lambda y: (y,), ["output_0"]),
+        (lambda y: [y, y * 2], ["output_0", "output_1"]),
+        (lambda y: {"logits": y, "twice": y * 2}, ["logits", "twice"]),
+        (lambda y: {"x": y, "x_out": y * 2}, ["x_out", "x_out_out"]),
+        (lambda y: {"boxes": (y, y * 2), "n": {"k": y}}, ["boxes_0", "boxes_1", "n_k"]),
+        (lambda y: (y, None), ["output_0"]),
+        (lambda y: {"aux": None, "y": y}, ["y"]),
+        (lambda y: (y, y), ["output_0", "output_1"]),
+    ],
+    ids=["one", "tuple of one", "list", "dict", "input", "nested", "None", "None first", "twice"],
+)
+def test_outputs_are_named_as_they_are_returned(
+    make: Callable[[Tensor], object], names: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.onnx"
+    dyncompile.export(Returning(make), torch.randn(1, 4), path, samples=[{"x": torch.ones(1, 4)}])
+    assert [value.name for value in ir.load(path).graph.outputs] == names
+
+
+def test_inputs_and_weights_may_be_returned(tmp_path: Path) -> None:
+    class Echo(Returning):
+        def forward(self, x: Tensor) -> object:
+            y = gate(x.mean(1) > 0, self.linear(x), x, name="d")
+            return {"x": x, "bias": self.bias, "y": y}
+
+    path = tmp_path / "net.onnx"
+    dyncompile.export(Echo(abs), torch.randn(1, 4), path, samples={"x": torch.ones(1, 1, 4)})
+    assert [v.name for v in ir.load(path).graph.outputs] == ["x_out", "bias", "y"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda y: (y, 3), r"output 'output_1': it is the int 3, not a tensor"),
+        (lambda y: {"y": y, "s": "no"}, r"output 's': it is the str 'no', not a tensor"),
+        (lambda y: {"y": y, "b": y.bfloat16()}, r"output 'b': it is bfloat16.*\.float\(\)"),
+    ],
+    ids=["int", "str", "bfloat16"],
+)
+def test_other_outputs_are_refused(
+    make: Callable[[Tensor], object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MarkerError, match=message) as caught:
+        dyncompile.export(Returning(make), torch.randn(1, 4), tmp_path / "net.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_input_may_be_named_as_an_output_a_weight_or_a_value_of_the_graph(
+    tmp_path: Path,
+) -> None:
+    class Named(Returning):
+        def forward(  # type: ignore[override]
+            self, output: Tensor, bias: Tensor, linear: Tensor, val_0: Tensor
+        ) -> object:
+            y = gate((output + bias + linear).mean(1) > 0, self.linear(output), output)
+            return y + self.bias + torch.relu(val_0)
+
+    path = tmp_path / "net.onnx"
+    dyncompile.export(Named(abs), tuple(torch.randn(4, 1, 4)), path)
+    graph = ir.load(path).graph
+    assert [v.name for v in graph.inputs] == ["output", "bias", "linear", "val_0"]
+    assert [v.name for v in graph.outputs] == ["output_out"]
+
+
+def test_an_input_that_forward_overwrites_is_no_output(tmp_path: Path) -> None:
+    class InPlace(Returning):
+        def forward(self, x: Tensor) -> object:
+            x += 1
+            return gate(x.mean(1) > 0, self.linear(x), x)
+
+    path = tmp_path / "net.onnx"
+    x = torch.zeros(1, 4)
+    dyncompile.export(InPlace(abs), x, path)
+    assert [v.name for v in ir.load(path).graph.outputs] == ["output"]
+    assert not x.any()
+
+
+@pytest.mark.parametrize("how", ["copy", "assign"])
+def test_a_model_with_a_state_is_refused_and_left_as_it_is(how: str, tmp_path: Path) -> None:
+    class Counting(Returning):
+        seen: Tensor
+
+        def __init__(self) -> None:
+            super().__init__(abs)
+            self.register_buffer("seen", torch.zeros(1))
+
+        def forward(self, x: Tensor) -> object:
+            if how == "copy":
+                self.seen += 1
+            else:
+                self.seen = self.seen + 1
+            return gate(x.mean(1) > 0, self.linear(x), x) * self.seen
+
+    model = Counting()
+    with pytest.raises(MarkerError, match=r"Counting: buffer 'seen': forward changes it"):
+        dyncompile.export(model, torch.randn(1, 4), tmp_path / "net.onnx")
+    assert model.seen.item() == 0
+
+
+def test_half_precision_is_verified_with_its_own_tolerance(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    model = Returning(lambda y: torch.softmax(y * 3, 1)).half()
+    x = torch.randn(1, 4, generator=torch.Generator().manual_seed(0)).half()
+    dyncompile.export(model, x, path)
+    _, manifest = dyncompile.artifact.read(path)
+    assert manifest is not None
+    assert manifest.precision == "float16"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.complex64])
+def test_inputs_of_types_that_not_all_have_are_refused(dtype: torch.dtype, tmp_path: Path) -> None:
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(InputError, match=f"input 'x': the example is {name}, which"):
+        dyncompile.export(Returning(abs), torch.ones(1, 4).to(dtype), tmp_path / "net.onnx")
+
+
+def test_every_part_keeps_its_mode(tmp_path: Path) -> None:
+    model = Returning(lambda y: y).train()
+    model.linear.eval()
+    dyncompile.export(model, torch.randn(1, 4), tmp_path / "net.onnx", verify=False)
+    assert model.training
+    assert not model.linear.training
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"t": 0.5}, r"knobs\['t'\]: 0\.5 is not a knob"),
+        (3, r"knobs: this is int, not a dict"),
+        ({1: Threshold(0.5)}, r"knobs\[1\]"),
+    ],
+)
+def test_what_is_no_knob_is_refused(knobs: object, message: str, tmp_path: Path) -> None:
+    path, x = tmp_path / "net.onnx", torch.randn(1, 4)
+    with pytest.raises(KnobError, match="^" + message):
+        dyncompile.export(Returning(abs), x, path, knobs)  # type: ignore[arg-type]
+    model = Returning(abs)
+    model.knobs = knobs  # type: ignore[assignment]
+    with pytest.raises(KnobError, match=r"^Returning\." + message):
+        dyncompile.export(model, x, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_knob_of_a_marked_file_keeps_its_type_and_shape(tmp_path: Path) -> None:
+    build, inputs, knobs = CASES["exit in a block"]
+    marked, path = tmp_path / "marked.onnx", tmp_path / "net.onnx"
+    model = seeded(build)
+    dyncompile.export(model, inputs, marked, knobs, "marked", verify=False)  # type: ignore[arg-type]
+    for knob in (Threshold(0.5), Threshold((0.1, 0.2, 0.3)), Levels((1, 2))):
+        with pytest.raises(KnobError, match=r"knob 'threshold': it is .*graph float32\[2\]"):
+            dyncompile.export(marked, None, path, {"threshold": knob})
+    assert not path.exists()
+    dyncompile.export(marked, None, path, {"threshold": Threshold((0.9, 0.8))})
+    assert dyncompile.load(path).knobs["threshold"].default == (0.9, 0.8)
+
+
+def test_a_module_from_torch_compile_is_exported_and_verified(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    model = Returning(lambda y: y)
+    compiled = cast("nn.Module", torch.compile(model, backend="eager"))
+    report = dyncompile.export(compiled, torch.randn(1, 4), path)
+    assert report is not None
+    assert report.complete
+    assert "linear.weight" in {v.name for v in weights_of(path)}
+
+
+def test_forward_must_name_its_inputs(tmp_path: Path) -> None:
+    class Starred(Returning):
+        def forward(self, *xs: Tensor) -> object:
+            return gate(xs[0].mean(1) > 0, self.linear(xs[0]), xs[0])
+
+    with pytest.raises(InputError, match=r"Starred\.forward: it must name its inputs"):
+        dyncompile.export(Starred(abs), torch.randn(1, 4), tmp_path / "net.onnx")
+
+
+def test_a_dynamic_size_of_one_says_what_to_do(tmp_path: Path) -> None:
+    class Free(Returning):
+        def forward(self, x: Tensor) -> object:
+            return gate(x.mean() > 0, self.linear(x), x)
+
+    shapes = {"x": {0: torch.export.Dim("batch")}}
+    with pytest.raises(MarkerError, match=r"^dynamic_shapes: .*at least 2 along") as caught:
+        dyncompile.export(
+            Free(abs), torch.randn(1, 4), tmp_path / "net.onnx", dynamic_shapes=shapes
+        )
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_the_reason_why_a_trace_fails_is_the_first_one(tmp_path: Path) -> None:
+    def fail(y: Tensor) -> Tensor:
+        del y
+        raise RuntimeError("a consequence") from ValueError("\x1b[31mthe first reason\x1b[0m\n!")
+
+    with pytest.raises(MarkerError, match=r"traced: ValueError: the first reason\. See") as caught:
+        dyncompile.export(Returning(fail), torch.randn(1, 4), tmp_path / "net.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def weights_of(path: Path) -> list[ir.Value]:
+    graph = ir.load(path).graph
+    return [v for g in (graph, *graph.subgraphs()) for v in g.initializers.values()]

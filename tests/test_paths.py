@@ -1,12 +1,19 @@
 import itertools
+from collections.abc import Mapping
 
 import onnx_ir as ir
 import pytest
 
 from dyncompile.errors import GraphError
-from dyncompile.paths import count_paths, paths
+from dyncompile.paths import MOST_PATHS, DecisionTree, Paths
 from tests.lowered import nested, switched, tagged
 from tests.support import parse
+
+
+def paths(
+    model: ir.Model, fixed: Mapping[str, int] | None = None, limit: int = MOST_PATHS
+) -> Paths:
+    return DecisionTree.from_model(model).paths(fixed, limit)
 
 
 def chain(count: int) -> ir.Model:
@@ -100,13 +107,20 @@ def test_fixed_decisions_go_one_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "limit", "count"),
-    [(nested(), 64, 12), (nested(), 5, 6), (chain(6), 64, 64), (chain(7), 64, 65)],
+    ("model", "limit", "count", "complete"),
+    [
+        (nested(), 64, 12, True),
+        (nested(), 11, 11, False),
+        (chain(6), 64, 64, True),
+        (chain(7), 64, 64, False),
+    ],
     ids=["few", "beyond-the-limit", "at-the-limit", "one-decision-more"],
 )
-def test_counting_stops_beyond_the_limit(model: ir.Model, limit: int, count: int) -> None:
-    assert count_paths(model, limit) == count
-    assert paths(model, limit=limit).complete == (count <= limit)
+def test_up_to_the_limit_all_paths_are_listed(
+    model: ir.Model, limit: int, count: int, complete: bool
+) -> None:
+    found = paths(model, limit=limit)
+    assert (len(found.paths), found.complete) == (count, complete)
 
 
 def test_a_sample_takes_every_decision_both_ways() -> None:
@@ -144,5 +158,5 @@ def test_a_sample_reaches_decisions_inside_others() -> None:
 def test_an_if_that_does_not_name_its_options_is_refused() -> None:
     model = chain(1)
     next(iter(model.graph.all_nodes())).metadata_props.pop("dyncompile.then")
-    with pytest.raises(GraphError, match="does not say which options lead to its then branch"):
+    with pytest.raises(GraphError, match="does not say which options lead to its then_branch"):
         paths(model)

@@ -345,3 +345,61 @@ def test_drawn_samples_are_seeded_and_keep_what_is_not_a_float() -> None:
         np.testing.assert_array_equal(one["ids"], inputs["ids"])
         assert one["x"].dtype == F32
     assert not np.array_equal(drawn[0]["x"], drawn[1]["x"])
+
+
+def test_a_weight_that_is_returned_is_compared() -> None:
+    class Echo(Bounded):
+        def forward(self, x: Tensor) -> tuple[Tensor, None, Tensor]:  # type: ignore[override]
+            return super().forward(x), None, self.limit
+
+    module = Echo("plain")
+    model = capture_model(module, torch.randn(1, 4), {})
+    manifest = manifest_from_model(model, {}, "marked")
+    report = verify(model, manifest, module, SAMPLES)
+    assert report.largest_difference < 1e-6
+
+
+def test_a_module_from_torch_compile_is_held_against_its_artifact() -> None:
+    made = case(Bounded("plain"))
+    made.module = torch.compile(made.module, backend="eager")  # type: ignore[assignment]
+    assert made.verify().complete
+
+
+def test_buffers_are_left_as_they_are() -> None:
+    made = case(Bounded("plain"))
+    seen = torch.zeros(1)
+    made.module.register_buffer("seen", seen)
+
+    def count(module: nn.Module, _: object) -> None:
+        before = module.get_buffer("seen")
+        before += 1
+        module.seen = before + 1
+
+    made.module.register_forward_pre_hook(count)
+    made.verify()
+    assert made.module.seen is seen
+    assert seen.item() == 0
+
+
+def test_the_tolerance_is_that_of_the_precision_or_of_the_output() -> None:
+    made = case(Chain())
+    made.add("blocks.6.bias", 5e-4)
+    with pytest.raises(VerificationError, match=r"where 0\.0001 is allowed"):
+        made.verify(-ONES)
+    made.manifest = dataclasses.replace(made.manifest, precision="float16")
+    assert 1e-4 < made.verify(-ONES).largest_difference < 1e-2
+    with pytest.raises(VerificationError, match="where 1e-05 is allowed"):
+        made.verify(-ONES, tolerance=1e-5)
+
+
+def test_an_output_of_half_precision_has_its_own_tolerance() -> None:
+    class Half(Bounded):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).half()
+
+    module = Half("plain")
+    model = capture_model(module, torch.randn(1, 4), {})
+    manifest = manifest_from_model(model, {}, "marked")
+    assert manifest.precision == "float32"
+    module.register_forward_hook(lambda _, __, output: output * 1.002)
+    assert verify(model, manifest, module, SAMPLES).largest_difference > 1e-4

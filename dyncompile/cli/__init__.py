@@ -42,7 +42,7 @@ class _Group(click.Group):
 @click.group(cls=_Group)
 @click.version_option(package_name="dyncompile")
 def main() -> None:
-    """Compile dynamic PyTorch networks for ONNX Runtime and TensorRT."""
+    """Compile dynamic PyTorch networks for ONNX Runtime."""
 
 
 for command in (export_command, inspect_command, run_command, verify_command, demo_command):

@@ -12,7 +12,14 @@ import onnx_ir as ir
 from rich.console import Console
 
 from dyncompile import cost
-from dyncompile.inspecting import decisions_tree, plain, size_in_bytes, spell
+from dyncompile.inspecting import (
+    decisions_tree,
+    knobs_table,
+    plain,
+    size_in_bytes,
+    spell,
+    values_table,
+)
 from dyncompile.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -22,15 +29,17 @@ _MOST_LINES = 8
 
 
 def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Console) -> None:
-    """Print what a file is, its size, and what its decisions cost."""
+    """Print what a file is, takes and gives, its knobs, and what its decisions cost."""
     target = "marked (dense, to be compiled)" if manifest.target == "marked" else "onnx"
     console.print(f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}")
     if data := manifest.external_data:
         console.print(f"Weights: {plain(data.file)}, {size_in_bytes(data.bytes)}")
-    if manifest.knobs:
-        console.print(f"Knobs: {plain(', '.join(manifest.knobs))}")
     whole = cost.total(model)
     console.print(f"Whole network: {spell(whole)}")
+    console.print(f"Always runs: {spell(cost.always(model), whole)}")
+    console.print(values_table(model, manifest.knobs))
+    if manifest.knobs:
+        console.print(knobs_table(manifest.knobs))
     if manifest.target == "marked":  # what a side costs is known once it is compiled
         names = ", ".join(decision.name for decision in manifest.decisions)
         console.print(f"Decisions ({len(manifest.decisions)}): {plain(names)}")
@@ -51,7 +60,11 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"Forced {paths}: {which}.")
     else:
         console.print("Forced no path: a marked file runs all of them.")
-    _print_list("Decided without a marker, so not forced", report.unforced, console)
+    _print_list(
+        "Not forced, because decided without a marker or used as a mask too",
+        report.unforced,
+        console,
+    )
     ties = [
         f"{tie.decision} in sample {tie.sample}"
         f"{''.join(f', {name}={value}' for name, value in tie.operating_point.items())}"

@@ -13,6 +13,7 @@ import click
 from dyncompile.cli.options import FILE, MODULE, SAMPLES, WEIGHTS
 from dyncompile.cli.progress import showing_progress
 from dyncompile.errors import ArtifactError
+from dyncompile.manifest import no_manifest
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -36,11 +37,7 @@ def verify_command(
 
     model, manifest = artifact.read(file)
     if manifest is None:
-        raise ArtifactError(
-            "not a dyncompile artifact: it has no manifest.",
-            where=str(file),
-            remedy="Export the network with dyncompile.",
-        )
+        raise no_manifest(str(file))
     from dyncompile import verify
     from dyncompile.cli.report import print_report
     from dyncompile.examples import draw_inputs, read_samples

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dyncompile.errors import ArtifactError, InputError, TargetError
+from dyncompile.errors import ArtifactError, InputError, TargetError, one_line
 from dyncompile.knobs import Knob
 from dyncompile.manifest import METADATA_KEY, Decision, Manifest, OperatingPoint
 from dyncompile.runtime.arguments import Arguments, InputSpec
@@ -188,7 +188,7 @@ class Net:
 
     def _refused(self, error: Exception) -> InputError:
         return InputError(
-            f"ONNX Runtime refuses this call: {_one_line(error)}.",
+            f"ONNX Runtime refuses this call: {one_line(error)}.",
             where=str(self.path),
             remedy="Check the inputs.",
         )
@@ -221,11 +221,11 @@ class _Backend:
             others = [name for name in wanted if name != _CPU]
             if not others or type(error).__name__ in _DAMAGED_FILE:
                 raise ArtifactError(
-                    f"ONNX Runtime cannot load it: {_one_line(error)}.",
+                    f"ONNX Runtime cannot load it: {one_line(error)}.",
                     where=str(self.path),
                     remedy="Copy or export it again.",
                 ) from error
-            self._check_providers(others, [], f": {_one_line(error)}")
+            self._check_providers(others, [], f": {one_line(error)}")
             session = self._session(content, [_CPU])
         self._check_providers(wanted, session.get_providers())
         return session
@@ -334,7 +334,3 @@ def _check_knobs(knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], pat
 
 def _provider_name(provider: Provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300].rstrip(".")
