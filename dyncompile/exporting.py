@@ -80,19 +80,7 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     report_progress = progress or _silent
     path = Path(path)
     check_writable(path)
-    if isinstance(model, (str, Path)):
-        graph, given = _read_marked(Path(model))
-        known = {**given, **_checked(knobs, "knobs")}
-    else:
-        from dyncompile.capture import capture_model
-
-        declared = _checked(getattr(model, "knobs", None), f"{type(model).__name__}.knobs")
-        known = {**declared, **_checked(knobs, "knobs")}
-        report_progress("capture", 0, 1)
-        graph = capture_model(
-            model, () if example_inputs is None else example_inputs, known, dynamic_shapes
-        )
-        report_progress("capture", 1, 1)
+    graph, known = _marked_graph(model, example_inputs, knobs, dynamic_shapes, report_progress)
     if target == "onnx":
         for number, step in enumerate(pipeline.run(graph, ort.PASSES), 1):
             report_progress(step.name, number, len(ort.PASSES))
@@ -109,6 +97,28 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         DefaultKnobs(tuple(known.items()))(graph)
     artifact.write(graph, manifest, path, external_data=external_data)
     return report
+
+
+def _marked_graph(
+    model: nn.Module | str | Path,
+    example_inputs: Sequence[Example] | Mapping[str, Example] | Tensor | None,
+    knobs: Mapping[str, Knob] | None,
+    dynamic_shapes: Mapping[str, Any] | Sequence[Any] | None,
+    progress: Progress,
+) -> tuple[ir.Model, dict[str, Knob]]:
+    """Return the compiler's input, captured or read, and the knobs it has."""
+    if isinstance(model, (str, Path)):
+        graph, given = _read_marked(Path(model))
+        return graph, {**given, **_checked(knobs, "knobs")}
+    from dyncompile.capture import capture_model
+
+    declared = _checked(getattr(model, "knobs", None), f"{type(model).__name__}.knobs")
+    known = {**declared, **_checked(knobs, "knobs")}
+    progress("capture", 0, 1)
+    inputs = () if example_inputs is None else example_inputs
+    graph = capture_model(model, inputs, known, dynamic_shapes)
+    progress("capture", 1, 1)
+    return graph, known
 
 
 def _checked(knobs: object, where: str) -> dict[str, Knob]:
