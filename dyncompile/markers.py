@@ -17,23 +17,16 @@ __all__ = [
     "switch",
 ]
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
+from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from dyncompile.errors import MarkerError
-from dyncompile.knobs import Knob, Levels
+from dyncompile.knobs import Levels
+from dyncompile.naming import at_level, capture, current_scope, follow
 
 Tree = TypeVar("Tree")
 
@@ -162,7 +155,7 @@ def per_level(
     Raises:
         MarkerError: the number of levels is unknown at export.
     """
-    scope = _current()
+    scope = current_scope()
     knob = scope.knobs.get(id(level)) if scope else None
     if count is None and isinstance(knob, Levels):
         count = len(knob.values)
@@ -173,12 +166,12 @@ def per_level(
                 where=_where("per_level", name),
                 remedy="Pass the Levels knob as forward received it, or say count=.",
             )
-        return switch(level, [_at_level(fn, k) for k in range(count)], name=name)
+        return switch(level, [at_level(fn, k) for k in range(count)], name=name)
     asked = int(level)
     if scope:
         asked = scope.force(scope.name(level, name), asked)
     clamped = max(asked, 0) if count is None else min(max(asked, 0), count - 1)
-    return _at_level(fn, clamped)
+    return at_level(fn, clamped)
 
 
 def level_value(level: Tensor, values: Sequence[float]) -> Tensor:
@@ -195,168 +188,12 @@ def level_value(level: Tensor, values: Sequence[float]) -> Tensor:
     return table[level.clamp(0, len(values) - 1)]
 
 
-# --- forcing and recording decisions --------------------------------------------------------
-
-
-@contextmanager
-def follow(path: Mapping[str, int] | None = None) -> Iterator[dict[str, NDArray[np.int64]]]:
-    """Force decisions by name while the block runs, and record every decision met.
-
-    Args:
-        path: Decision name to option: 0 or 1 for gates (1 takes ``on``), the index for
-            switches. Decisions not named decide for themselves.
-
-    Yields:
-        A dict that fills while the model runs: name to the options taken, ``int64[]`` or
-        ``int64[N]``. Eager computes every side, so decisions in untaken branches are there too.
-
-    Raises:
-        MarkerError: a name in ``path`` was never met.
-    """
-    scope = _Scope(dict(path or {}))
-    with scope.active():
-        yield scope.taken
-    unknown = sorted(set(scope.path) - set(scope.taken))
-    if unknown:
-        raise MarkerError(
-            f"no decision has this name; the model has {', '.join(scope.taken) or 'none'}.",
-            where=f"follow({unknown[0]!r})",
-            remedy="Use a name that inspect prints.",
-        )
-
-
-@contextmanager
-def capture(root: nn.Module, knobs: Mapping[int, Knob]) -> Iterator[None]:
-    """Name decisions by module path while export traces ``root``.
-
-    Args:
-        root: The model; paths are those of its ``named_modules``.
-        knobs: ``id`` of a traced tensor to the knob it is, for ``per_level``.
-    """
-    scope = _Scope({}, root=root, knobs=dict(knobs))
-    with scope.active():
-        yield
-
-
-class _Scope:
-    """Where the model is running, and the names of the decisions met on the way."""
-
-    def __init__(
-        self,
-        path: dict[str, int],
-        root: nn.Module | None = None,
-        knobs: dict[int, Knob] | None = None,
-    ) -> None:
-        self.path = path
-        self.root = root
-        self.knobs = knobs or {}
-        self.taken: dict[str, NDArray[np.int64]] = {}
-        self.running: list[str] = []
-        self.levels: list[int] = []
-        self._restart()
-        self.names = _module_names(root) if root else {}
-
-    def _restart(self) -> None:
-        self.decisions: dict[tuple[int, ...], tuple[Tensor, str]] = {}
-        self.owners: dict[str, Tensor] = {}
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        token = _scope.set(self)
-        before = register_module_forward_pre_hook(self._enter)
-        after = register_module_forward_hook(self._leave, always_call=True)
-        try:
-            yield
-        finally:
-            before.remove()
-            after.remove()
-            _scope.reset(token)
-
-    def _enter(self, module: nn.Module, _: object) -> None:
-        if torch.compiler.is_dynamo_compiling():  # a branch of torch.cond, a body of a loop
-            return
-        if self.root is None or (module is self.root and not self.running):
-            self.root = module
-            self.names = _module_names(module)
-            self._restart()
-        self.running.append(self.names.get(id(module), self.running[-1] if self.running else ""))
-
-    def _leave(self, module: nn.Module, _: object, __: object) -> None:
-        del module
-        if not torch.compiler.is_dynamo_compiling():
-            self.running.pop()
-
-    def name(self, decision: Tensor, given: str | None) -> str:
-        key = (id(decision), *self.levels)  # at another level it goes by another name
-        if not given:
-            if key in self.decisions:
-                return self.decisions[key][1]
-            place = (self.running[-1] if self.running else "") or "root"
-            place += "".join(f"[{k}]" for k in self.levels)
-            given, count = place, 1
-            while given in self.owners:
-                count += 1
-                given = f"{place}#{count}"
-        elif self.owners.get(given, decision) is not decision:
-            raise MarkerError(
-                "two different decisions have this name.",
-                where=f"decision {given!r}",
-                remedy="Give each its own name, or pass both gates the same tensor.",
-            )
-        self.decisions.setdefault(key, (decision, given))  # kept: ids are not reused
-        self.owners[given] = decision
-        return given
-
-    def force(self, name: str, asked: int) -> int:
-        """Record a decision made in Python and return it as the path wants it."""
-        option = self.path.get(name, asked)
-        self.taken[name] = np.asarray(option, np.int64)
-        return option
-
-    def record(self, name: str, decision: Tensor, count: int) -> Tensor | None:
-        """Record a decision; return its replacement if the path forces it."""
-        forced = None
-        if not 0 <= self.path.get(name, 0) < count:
-            raise MarkerError(
-                f"{self.path[name]} is not one of its {count} options.",
-                where=f"follow({name!r})",
-                remedy=f"Give a number from 0 to {count - 1}.",
-            )
-        if name in self.path:
-            forced = decision = torch.full_like(decision, self.path[name], dtype=torch.int64)
-        self.taken[name] = decision.detach().cpu().numpy().astype(np.int64)
-        return forced
-
-
-_scope: ContextVar[_Scope | None] = ContextVar("dyncompile_scope", default=None)
-
-
-def _current() -> _Scope | None:
-    """Return the scope that names decisions; compiled code has none, and Dynamo cannot ask."""
-    return None if torch.compiler.is_dynamo_compiling() else _scope.get()
-
-
-def _module_names(root: nn.Module) -> dict[int, str]:
-    return {id(module): name for name, module in root.named_modules()}
-
-
-def _at_level(fn: Callable[[int], Tree], level: int) -> Tree:
-    scope = _current()
-    if scope is None:
-        return fn(level)
-    scope.levels.append(level)
-    try:
-        return fn(level)
-    finally:
-        scope.levels.pop()
-
-
 # --- from what the author wrote to what the operators take ------------------------------------
 
 
 def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
     """Return the decision as [] or [N], forced if a path says so, and its name."""
-    scope = _current()
+    scope = current_scope()
     flat = take.flatten() if take.ndim else take
     if scope is None:
         return flat, name or ""
@@ -368,7 +205,7 @@ def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
 
 
 def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor, str]:
-    scope = _current()
+    scope = current_scope()
     one_hot = index.is_floating_point()
     if torch.compiler.is_exporting():
         name = scope.name(index, name) if scope else name
@@ -416,7 +253,7 @@ def _aligned(decision: Tensor, side: Tensor) -> Tensor:
 
 
 def _where(marker: str, name: str | None) -> str:
-    scope = _current()
+    scope = current_scope()
     place = name or (scope.running[-1] if scope and scope.running else None)
     return f"{marker} {place!r}" if place else marker
 
