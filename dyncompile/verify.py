@@ -47,7 +47,7 @@ from dyncompile.margins import fetch_scores
 from dyncompile.modules import evaluating, unwrapped
 from dyncompile.passes.decision_values import require_value, values_by_name
 from dyncompile.passes.report_decisions import report_decisions
-from dyncompile.passes.scopes import inputs_of
+from dyncompile.passes.scopes import sources_of
 from dyncompile.paths import MOST_PATHS, DecisionTree
 from dyncompile.paths import Path as Taken
 from dyncompile.probe import Probe
@@ -473,19 +473,7 @@ def _extremes(manifest: Manifest) -> Iterator[OperatingPoint]:
 
 def _follows_from(value: ir.Value, knobs: Mapping[str, object]) -> bool:
     """Whether a value is computed from knobs and constants alone."""
-    pending, seen = [value], {value}
-    while pending:
-        value = pending.pop()
-        node = value.producer()
-        if node is None:
-            if not (value.is_initializer() or value.name in knobs):
-                return False
-            continue
-        for before in inputs_of(node):
-            if before not in seen:
-                seen.add(before)
-                pending.append(before)
-    return True
+    return all(v.is_initializer() or v.name in knobs for v in sources_of(value))
 
 
 def _difference(got: Array, want: Array, where: str) -> float:

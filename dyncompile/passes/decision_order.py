@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from dyncompile.dialect import Selector
 from dyncompile.passes.exclusive_work import exclusive_work
-from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of, nested_nodes
+from dyncompile.passes.scopes import Scopes, graphs_of, nested_nodes, sources_of
 from dyncompile.passes.sequence import Sequence
 
 
@@ -66,14 +66,7 @@ def selecting_inside(graph: ir.Graph) -> list[list[Selector]]:
 
 def is_call_wide(decision: ir.Value) -> bool:
     """Whether a decision follows from scalar inputs alone: knobs, not data."""
-    stack, seen = [decision], {decision}
-    while stack:
-        value = stack.pop()
-        node = value.producer()
-        if node is None and not value.is_initializer() and (value.shape is None or value.shape):
-            return False
-        for before in inputs_of(node) if node is not None else ():
-            if before not in seen:
-                seen.add(before)
-                stack.append(before)
-    return True
+    return all(
+        source.is_initializer() or (source.shape is not None and not source.shape)
+        for source in sources_of(decision)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["gate_like", "lone_gate"]
+__all__ = ["gate_like", "is_single", "lone_gate"]
 
 import onnx_ir as ir
 
@@ -15,6 +15,11 @@ def lone_gate(value: ir.Value | None) -> Selector | None:
     if value is None or node is None or len(value.uses()) != 1 or value.is_graph_output():
         return None
     return Selector.from_node(node) if node.op_type == "Gate" else None
+
+
+def is_single(value: ir.Value) -> bool:
+    """Whether the shape is known to be [] or [1]."""
+    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
 
 
 def gate_like(gate: Selector, off: ir.Value, on: ir.Value) -> ir.Node:

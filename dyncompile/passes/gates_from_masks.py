@@ -10,6 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from dyncompile.dialect import DOMAIN, Selector
+from dyncompile.passes.constants import add_constant
+from dyncompile.passes.gates import is_single
 
 _RESHAPING = {"Reshape", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity"}
 
@@ -80,14 +82,10 @@ def _decision_behind(value: ir.Value) -> ir.Value | None:
             break
         value = node.inputs[0]
         node = value.producer()
-        if cast and _has_one_element(value):
+        if cast and is_single(value):
             break
-    found = cast and value.dtype == ir.DataType.BOOL and _has_one_element(value)
+    found = cast and value.dtype == ir.DataType.BOOL and is_single(value)
     return value if found and not value.is_initializer() else None
-
-
-def _has_one_element(value: ir.Value) -> bool:
-    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
 
 
 def _is_static(value: ir.Value) -> bool:
@@ -96,15 +94,7 @@ def _is_static(value: ir.Value) -> bool:
 
 def _dims(graph: ir.Graph, value: ir.Value) -> ir.Value:
     assert value.shape is not None
-    tensor = ir.tensor(np.asarray(value.shape.numpy(), np.int64))
-    dims = ir.Value(
-        name=f"{value.name}.dims",
-        type=ir.TensorType(ir.DataType.INT64),
-        shape=ir.Shape([len(value.shape)]),
-        const_value=tensor,
-    )
-    graph.register_initializer(dims)
-    return dims
+    return add_constant(graph, f"{value.name}.dims", np.asarray(value.shape.numpy(), np.int64))
 
 
 def _name(node: ir.Node, taken: set[str]) -> str:

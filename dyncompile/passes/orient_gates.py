@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from dyncompile.dialect import TURNED, Selector
+from dyncompile.passes.gates import is_single
 
 _FLATTENING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 
@@ -76,11 +77,6 @@ def _behind(value: ir.Value, *, is_gate: bool) -> ir.Value | None:
         return None
     if node.op_type == "Not" and is_gate:
         return source
-    if node.op_type in _FLATTENING and _is_single(value) and _is_single(source):
+    if node.op_type in _FLATTENING and is_single(value) and is_single(source):
         return source
     return None
-
-
-def _is_single(value: ir.Value) -> bool:
-    """Whether the shape is known to be [] or [1]."""
-    return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)

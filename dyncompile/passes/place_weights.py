@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from dyncompile.passes.constants import add_constant
 from dyncompile.passes.scopes import graphs_of
 
 # Operators whose runtime kernels prepare constant inputs once, at load.
@@ -126,11 +127,5 @@ def _dims(value: ir.Value, home: ir.Graph) -> ir.Value:
     dims = np.asarray(value.const_value.shape.numpy(), np.int64)
     name = "dims." + "x".join(map(str, dims))
     if name not in home.initializers:
-        shape = ir.Value(
-            name=name,
-            type=ir.TensorType(ir.DataType.INT64),
-            shape=ir.Shape(dims.shape),
-            const_value=ir.tensor(dims),
-        )
-        home.register_initializer(shape)
+        add_constant(home, name, dims)
     return home.initializers[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Scopes", "graphs_of", "inputs_of", "nested_nodes"]
+__all__ = ["Scopes", "graphs_of", "inputs_of", "nested_nodes", "sources_of"]
 
 from collections.abc import Iterator
 
@@ -42,6 +42,21 @@ def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
             inside.update(inner.outputs)
             yield from (value for value in inputs_of(inner) if value not in inside)
         yield from (value for value in graph.outputs if value not in inside)
+
+
+def sources_of(value: ir.Value) -> Iterator[ir.Value]:
+    """Yield what a value is computed from in the end: inputs and initializers."""
+    pending, seen = [value], {value}
+    while pending:
+        value = pending.pop()
+        node = value.producer()
+        if node is None:
+            yield value
+            continue
+        for before in inputs_of(node):
+            if before not in seen:
+                seen.add(before)
+                pending.append(before)
 
 
 class Scopes:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from dyncompile.dialect import Selector
+from dyncompile.passes.constants import add_constant
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,8 @@ def _split(graph: ir.Graph, vector: ir.Value, elements: list[tuple[int, ir.Node]
             at[index] = len(sizes)
             sizes.append(1)
         position = index + 1
-    lengths = ir.Value(
-        name=f"{vector.name}.lengths.{graph.name}",
-        type=ir.TensorType(ir.DataType.INT64),
-        shape=ir.Shape([len(sizes)]),
-        const_value=ir.tensor(np.asarray(sizes, np.int64)),
-    )
-    graph.register_initializer(lengths)
+    name = f"{vector.name}.lengths.{graph.name}"
+    lengths = add_constant(graph, name, np.asarray(sizes, np.int64))
     split = ir.Node(
         "", "Split", [vector, lengths], [ir.AttrInt64("axis", 0)], num_outputs=len(sizes)
     )
