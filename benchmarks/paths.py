@@ -34,7 +34,9 @@ from benchmarks import networks, timing
 from dyncompile import pipeline
 from dyncompile.capture import capture_model
 from dyncompile.exporting import export
+from dyncompile.machine import describe_machine
 from dyncompile.targets import ort
+from dyncompile.timing import Timings
 
 OPSET = 21
 WIDTH = 120
@@ -138,9 +140,7 @@ class Bench:
             export(model.eval(), inputs, path, verify=False)
         return path
 
-    def compare(
-        self, runs: Mapping[str, tuple[Path, timing.Feeds] | timing.Opened]
-    ) -> timing.Comparison:
+    def compare(self, runs: Mapping[str, tuple[Path, timing.Feeds] | timing.Opened]) -> Timings:
         """Time files, and modules as they are, against each other."""
         seen = timing.compare(
             {
@@ -150,8 +150,8 @@ class Bench:
             self.seconds,
         )
         for label in runs:
-            median, spread = seen.median_us(label), seen.spread_us(label)
-            self.say(f"  {label}: {median:.1f} us, quartiles {spread:.1f} apart")
+            us = seen.us(label)
+            self.say(f"  {label}: {us.median:.1f} us, quartiles {us.high - us.low:.1f} apart")
         return seen
 
 
@@ -189,14 +189,16 @@ def gates_resnet20(bench: Bench) -> Iterator[Row]:
         )
         yield _ratio(title, name, seen, RESNET20[name])
         if name == "off":
-            static_us = seen.median_us(STATIC)
-            extra = (seen.ratio(OURS, STATIC) - 1) * static_us / net.gates
+            static_us = seen.us(STATIC).median
+            extra = (seen.ratio(OURS, STATIC).median - 1) * static_us / net.gates
             kind = f"{title}, <= 64 KB"
             yield Row(kind, STATIC, name, static_us, extra, "us/gate", GATE_US)
         yield from _peers(title, name, seen, COND_SPEEDUP if name == "on" else None)
         eager = timing.Eager(networks.StaticResNet(net, path.tolist()).eval(), (x,))
         seen = bench.compare({OURS: (ours, given), EAGER: eager})
-        yield Row(title, EAGER, name, seen.median_us(EAGER), seen.ratio(EAGER, OURS), "x faster")
+        yield Row(
+            title, EAGER, name, seen.us(EAGER).median, seen.ratio(EAGER, OURS).median, "x faster"
+        )
     yield _size(title, ours, bench.made["resnet20-static-on"], net.gates)
     yield from _bytes(title, ours, cond, trip)
 
@@ -242,7 +244,7 @@ def exits_scored(bench: Bench) -> Iterator[Row]:
                 title,
                 f"e{last}",
                 seen,
-                EXIT_SLOW if seen.median_us(STATIC) >= 1e3 else EXIT_FAST,
+                EXIT_SLOW if seen.us(STATIC).median >= 1e3 else EXIT_FAST,
             )
         yield _size(title, ours, static, net.exits - 1)
 
@@ -305,8 +307,8 @@ def runtime(bench: Bench) -> Iterator[Row]:
     path = bench.our_file("runtime-anytime", networks.AnytimeExits(net), x)
     given = _feeds(x=x, level=level)
     seen = bench.compare({STATIC: (path, given), OURS: timing.Loaded(path, given)})
-    extra = seen.median_us(OURS) - seen.median_us(STATIC)
-    median = seen.median_us(STATIC)
+    extra = seen.us(OURS).median - seen.us(STATIC).median
+    median = seen.us(STATIC).median
     yield Row("a call, one input, one knob", "session.run", "", median, extra, "us", RUNTIME_US)
 
 
@@ -326,8 +328,8 @@ def lstm_step(bench: Bench) -> Iterator[Row]:
             for label, written_out in (("LSTM operator", False), ("written out", True))
         }
         seen = bench.compare({label: (file, _feeds(x=x)) for label, file in files.items()})
-        median = seen.median_us("LSTM operator")
-        ratio = seen.ratio("written out", "LSTM operator")
+        median = seen.us("LSTM operator").median
+        ratio = seen.ratio("written out", "LSTM operator").median
         yield Row(f"8 LSTM steps, hidden {hidden}", "LSTM operator", "written out", median, ratio)
 
 
@@ -417,14 +419,14 @@ def _quiet() -> Iterator[None]:
 # --- figures --------------------------------------------------------------------------------
 
 
-def _ratio(title: str, path: str, seen: timing.Comparison, limit: float | None = None) -> Row:
-    ratio = seen.ratio(OURS, STATIC)
-    return Row(title, STATIC, path, seen.median_us(STATIC), ratio, "x", limit)
+def _ratio(title: str, path: str, seen: Timings, limit: float | None = None) -> Row:
+    ratio = seen.ratio(OURS, STATIC).median
+    return Row(title, STATIC, path, seen.us(STATIC).median, ratio, "x", limit)
 
 
-def _peers(title: str, path: str, seen: timing.Comparison, speedup: float | None) -> Iterator[Row]:
-    cond, trip = seen.median_us(COND), seen.median_us(ROUND_TRIP)
-    faster, ratio = seen.ratio(COND, OURS), seen.ratio(OURS, ROUND_TRIP)
+def _peers(title: str, path: str, seen: Timings, speedup: float | None) -> Iterator[Row]:
+    cond, trip = seen.us(COND).median, seen.us(ROUND_TRIP).median
+    faster, ratio = seen.ratio(COND, OURS).median, seen.ratio(OURS, ROUND_TRIP).median
     yield Row(title, COND, path, cond, faster, "x faster", speedup, at_least=True)
     yield Row(title, ROUND_TRIP, path, trip, ratio, "x", ROUND_TRIP_TIME)
 
@@ -500,7 +502,7 @@ def main(*, quick: bool, only: tuple[str, ...], json_path: Path | None, folder: 
     progress = Console(stderr=True)
     console = Console() if progress.is_terminal else Console(width=WIDTH)
     bench = Bench(folder, 0.3 if quick else 1.5, quick, progress.print)
-    machine = timing.describe_machine()
+    machine = describe_machine()
     console.print(machine)
     rows: list[Row] = []
     for name in only or GROUPS:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 __all__ = ["progress_bars", "show"]
 
-import os
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import onnxruntime
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -19,6 +15,7 @@ from rich.table import Table
 from dyncompile.demo.network import PLACES, spell
 from dyncompile.demo.results import Comparison, OperatingPoint, Result
 from dyncompile.demo.training import TOLERANCE
+from dyncompile.machine import describe_machine
 from dyncompile.verify import Report
 
 AddBar = Callable[[str], Callable[[str, int, int], None]]
@@ -74,7 +71,8 @@ def show(result: Result, console: Console) -> None:
     console.print(
         f"On {found.agreeing} of the {found.images} test images the artifact and the PyTorch"
         " model give the same class.\n"
-        f"Times: {_machine()}; 1 thread, batch 1, in turns. {result.seconds:.0f} s in all.\n"
+        f"Times: {describe_machine()}; 1 thread, batch 1, in turns."
+        f" {result.seconds:.0f} s in all.\n"
     )
     console.print(f"The artifact:        {result.artifact}", soft_wrap=True)
     console.print(f"The static networks: {result.static_folder}", soft_wrap=True)
@@ -144,14 +142,3 @@ def _verified(report: Report) -> str:
         f" Largest relative difference to PyTorch: {report.largest_difference:.0e}."
         f" Near-ties: {len(report.near_ties)}."
     )
-
-
-def _machine() -> str:
-    """Name the processor and the runtime."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-        models = (line.partition(":")[2] for line in lines if line.startswith("model name"))
-        name = next(models, name).strip()
-    return f"{name}, {os.cpu_count()} cores, onnxruntime {onnxruntime.__version__}"

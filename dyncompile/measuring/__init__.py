@@ -1,0 +1,1 @@
+"""Measure an artifact: every path forced, and running free on data."""

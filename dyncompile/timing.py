@@ -1,0 +1,129 @@
+"""Time calls in turns, so that drift of the machine hits all of them alike."""
+
+from __future__ import annotations
+
+__all__ = ["Call", "Clock", "Spread", "Timings", "clock_for", "time_in_turns"]
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WARM_UP_CALLS = 3
+TURN_SECONDS = 1e-3
+LEAST_ROUNDS = 5
+
+Call = Callable[[], object]
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle half of many measurements.
+
+    Attributes:
+        median: Half of them are below.
+        low: A quarter of them are below.
+        high: A quarter of them are above.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, measured: Sequence[float] | NDArray[np.float64]) -> Spread:
+        """Summarise measurements; there is at least one."""
+        low, median, high = np.percentile(measured, [25, 50, 75]).tolist()
+        return cls(median, low, high)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What calls took, round by round.
+
+    Attributes:
+        rounds: Label to microseconds per call, ``float64[rounds]``: the median of the turn
+            that the call had in each round.
+    """
+
+    rounds: Mapping[str, NDArray[np.float64]]
+
+    @classmethod
+    def joined(cls, parts: Iterable[Timings]) -> Timings:
+        """Put measurements of the same labels behind each other."""
+        found = list(parts)
+        labels = found[0].rounds
+        return cls({k: np.concatenate([part.rounds[k] for part in found]) for k in labels})
+
+    def us(self, label: str) -> Spread:
+        """Return the microseconds a call took."""
+        return Spread.of(self.rounds[label])
+
+    def ratio(self, label: str, reference: str) -> Spread:
+        """Return the time of one call over that of another, from quotients round by round.
+
+        Both ran within milliseconds of each other, so what slows the machine for longer than
+        that slows both.
+        """
+        return Spread.of(self.rounds[label] / self.rounds[reference])
+
+
+def clock_for(threads: int | None, providers: Sequence[str]) -> Clock:
+    """Return the clock that fits a session.
+
+    With one thread on the CPU the calling thread does all the work, and its own time is the
+    latency on an idle machine, and nearly the same on one that others share. Otherwise only the
+    time on the wall counts everything.
+    """
+    alone = threads == 1 and all(name == "CPUExecutionProvider" for name in providers)
+    return time.thread_time_ns if alone else time.perf_counter_ns
+
+
+def time_in_turns(
+    calls: Mapping[str, Call], *, seconds: float, clock: Clock = time.thread_time_ns
+) -> Timings:
+    """Time calls against each other.
+
+    In a round each has a turn of one call, or of as many as fit in a millisecond; the order
+    rotates. At least five rounds are made.
+
+    Args:
+        calls: Label to call.
+        seconds: Time to spend on all of them together.
+        clock: Nanoseconds; see ``clock_for``.
+    """
+    repeats = {label: _calls_per_turn(call, clock) for label, call in calls.items()}
+    rounds: dict[str, list[float]] = {label: [] for label in calls}
+    order = list(calls)
+    deadline = time.perf_counter() + seconds
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        while time.perf_counter() < deadline or len(rounds[order[0]]) < LEAST_ROUNDS:
+            for label in order:
+                rounds[label].append(_turn(calls[label], repeats[label], clock))
+            order.append(order.pop(0))
+    finally:
+        if collecting:
+            gc.enable()
+    return Timings({label: np.asarray(taken) for label, taken in rounds.items()})
+
+
+def _calls_per_turn(call: Call, clock: Clock) -> int:
+    _turn(call, WARM_UP_CALLS, clock)
+    return max(1, int(TURN_SECONDS * 1e6 / max(_turn(call, WARM_UP_CALLS, clock), 1e-3)))
+
+
+def _turn(call: Call, repeats: int, clock: Clock) -> float:
+    """Return the median of so many calls in microseconds."""
+    taken = []
+    for _ in range(repeats):
+        start = clock()
+        call()
+        taken.append(clock() - start)
+    return statistics.median(taken) / 1e3
