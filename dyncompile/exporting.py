@@ -167,7 +167,8 @@ def _verify(
 ) -> Report:
     from dyncompile import verify
     from dyncompile.binding import bind_inputs
-    from dyncompile.examples import sample_arrays, split_samples
+    from dyncompile.examples import sample_arrays
+    from dyncompile.samples import split_samples
 
     bound = bind_inputs(model, () if example_inputs is None else example_inputs, manifest.knobs)
     example = {n: v.cpu().numpy() for n, v in bound.items() if n not in manifest.knobs}

@@ -81,7 +81,7 @@ def test_inspect_shows_knobs_and_the_tree_of_decisions(tmp_path: Path) -> None:
     assert "│ t[0]  │ threshold │ 0 to inf               │ 0.5, 0.75 │" in lines
     assert "│ level │ levels    │ 0 to 2: 0.25, 0.5, 1.0 │ 1 (0.5)   │" in lines
     start = lines.index("Decisions (3)")
-    assert lines[start:] == [
+    assert lines[start:-1] == [
         "Decisions (3)",
         "└── exit gate",
         "    ├── off: 4.1 k MACs (100.0%), 16.4 kB of weights",

@@ -113,8 +113,9 @@ def _knobs(specs: Iterable[str]) -> dict[str, Knob]:
 def _network(
     source: str, weights: Path | None, inputs: Iterable[str], samples_file: Path | None
 ) -> tuple[nn.Module, Mapping[str, Tensor], Samples | None]:
-    from dyncompile.examples import draw_inputs, parse_input, read_samples
+    from dyncompile.examples import draw_inputs, parse_input
     from dyncompile.loading import load_module
+    from dyncompile.samples import read_samples
 
     example = draw_inputs(parse_input(text) for text in inputs)
     samples = None

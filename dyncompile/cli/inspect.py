@@ -16,10 +16,11 @@ from dyncompile.manifest import no_manifest
 @click.argument("file", type=FILE, metavar="NET.onnx")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect_command(file: Path, as_json: bool) -> None:
-    """Print the knobs and the decisions of an artifact, and what either side costs."""
+    """Print the knobs, decisions and costs of an artifact, and what calls take here."""
     from rich.console import Console
 
     from dyncompile import artifact
+    from dyncompile.cli.latencies import print_latencies
     from dyncompile.cli.report import print_artifact
 
     model, manifest = artifact.read(file)
@@ -28,4 +29,7 @@ def inspect_command(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(manifest.to_json())
         return
-    print_artifact(file, model, manifest, Console(highlight=False, soft_wrap=True))
+    console = Console(highlight=False, soft_wrap=True)
+    print_artifact(file, model, manifest, console)
+    if manifest.target == "onnx":
+        print_latencies(file, console)

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 __all__ = ["verify_command"]
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dyncompile.cli.options import FILE, MODULE, SAMPLES, WEIGHTS
 from dyncompile.cli.progress import showing_progress
-from dyncompile.errors import ArtifactError
 from dyncompile.manifest import no_manifest
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from dyncompile.examples import InputSpec
-    from dyncompile.knobs import Knob
 
 
 @click.command("verify")
@@ -40,10 +31,11 @@ def verify_command(
         raise no_manifest(str(file))
     from dyncompile import verify
     from dyncompile.cli.report import print_report
-    from dyncompile.examples import draw_inputs, read_samples
+    from dyncompile.examples import draw_inputs
     from dyncompile.loading import load_module
+    from dyncompile.samples import data_inputs, read_samples
 
-    specs, is_dynamic = _inputs(model, manifest.knobs, str(file))
+    specs, is_dynamic = data_inputs(model, manifest.knobs, str(file))
     example = {name: tensor.numpy() for name, tensor in draw_inputs(specs).items()}
     if samples_file is None:
         samples = verify.draw_samples(example)
@@ -53,23 +45,3 @@ def verify_command(
     with showing_progress() as progress:
         report = verify.verify(model, manifest, network, samples, progress=progress)
     print_report(report, Console(highlight=False, soft_wrap=True))
-
-
-def _inputs(model: ir.Model, knobs: Mapping[str, Knob], file: str) -> tuple[list[InputSpec], bool]:
-    """Return the inputs that are not knobs, dynamic sizes as 1, and whether there were any."""
-    from dyncompile.examples import InputSpec
-
-    specs, is_dynamic = [], False
-    for value in model.graph.inputs:
-        if value.name in knobs:
-            continue
-        if value.name is None or value.dtype is None or value.shape is None:
-            raise ArtifactError(
-                f"the input {value.name!r} has no type.",
-                where=file,
-                remedy="Export the network again.",
-            )
-        is_dynamic |= not value.shape.is_static()
-        shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)
-        specs.append(InputSpec(value.name, value.dtype.numpy(), shape))
-    return specs, is_dynamic

@@ -18,8 +18,9 @@ import dyncompile
 from dyncompile.demo.comparing import compare
 from dyncompile.demo.data import load_images
 from dyncompile.demo.reporting import progress_bars, show
-from dyncompile.demo.results import Result
+from dyncompile.demo.results import Files, Result
 from dyncompile.demo.training import choose_threshold, one_thread, train
+from dyncompile.demo.writing import write_images, write_weights
 from dyncompile.errors import ArtifactError
 from dyncompile.knobs import Threshold
 
@@ -27,7 +28,11 @@ VERIFICATION_IMAGES = 32
 
 
 def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: int = 14) -> Result:
-    """Train, export, verify and compare; leaves ``digits.onnx`` and ``static/`` in a folder.
+    """Train, export, verify and compare.
+
+    Leaves ``net.onnx`` in a folder, and beside it what ``bench`` needs to measure it: the test
+    images with their labels, ``test.npz``, and the weights, ``net.safetensors``. The static
+    networks are in ``static/``.
 
     Args:
         folder: Made if missing.
@@ -40,7 +45,8 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
         VerificationError: the artifact and the model disagree.
     """
     start = time.perf_counter()
-    artifact, static = folder / "digits.onnx", folder / "static"
+    artifact, static = folder / "net.onnx", folder / "static"
+    data_file, weights = folder / "test.npz", folder / "net.safetensors"
     _make(static)
     with one_thread(), progress_bars(console) as add_bar:
         data = load_images(seed)
@@ -56,11 +62,14 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
             progress=add_bar("Exporting and verifying"),
         )
         assert report, "verification was asked for"
+        write_weights(model, weights)
+        write_images(data.test, data_file)
         found = compare(
             model, artifact, data.test, static, progress=add_bar("Comparing with static nets")
         )
     seconds = time.perf_counter() - start
-    return Result(artifact, static, len(data.validation), report, found, seconds)
+    files = Files(artifact, data_file, weights, static)
+    return Result(files, len(data.validation), report, found, seconds)
 
 
 def _make(folder: Path) -> None:

@@ -7,24 +7,29 @@ __all__ = ["compare"]
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession, SessionOptions
 
 import dyncompile
 from dyncompile.demo.data import Split
 from dyncompile.demo.network import ALL_BLOCKS, EXITS, DigitsNet, spell
 from dyncompile.demo.results import Comparison, OperatingPoint, PathFound
 from dyncompile.demo.static import StaticPath, export_static
-from dyncompile.demo.timing import Call, Image, open_network, time_in_turns
+from dyncompile.timing import time_in_turns
 
 THRESHOLDS = (0.5, 0.7, 0.9, 1.0)  # measured beside the chosen one
-ROUNDS_PER_IMAGE = 3
+IMAGES_PER_TURN = 25
+SECONDS_PER_TURN = 0.25
 IMAGES_PER_PATH = 8
-ROUNDS_PER_PATH = 400
+SECONDS_PER_IMAGE = 0.06
 
+Image = NDArray[np.float32]
+Network = Callable[[Image], Sequence[NDArray[np.float32]]]
 Progress = Callable[[str, int, int], None]
 Decisions = tuple[tuple[str, int], ...]
 
@@ -96,16 +101,25 @@ class _Statics:
     folder: Path
     image: torch.Tensor
 
-    def open(self, path: Mapping[str, int], *, scores: bool = False) -> Call:
+    def open(self, path: Mapping[str, int], *, scores: bool = False) -> Network:
         blocks, place = spell(path)
         name = f"{blocks.replace('-', 'x')}-{place}{'-scores' if scores else ''}"
         file = self.folder / f"{name.replace(' ', '')}.onnx"
         export_static(StaticPath(self.model, path, scores=scores), self.image, file)
-        return open_network(file)
+        return _open(file)
 
 
-def _at(artifact: Path, threshold: float) -> Call:
-    return open_network(artifact, threshold=np.full(len(EXITS), threshold, np.float32))
+def _at(artifact: Path, threshold: float) -> Network:
+    return _open(artifact, threshold=np.full(len(EXITS), threshold, np.float32))
+
+
+def _open(file: Path, **knobs: NDArray[np.float32]) -> Network:
+    """Open a file in plain ONNX Runtime with one thread, its knobs fixed."""
+    options = SessionOptions()
+    options.intra_op_num_threads = 1
+    session = InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    (name,) = (place.name for place in session.get_inputs() if place.name not in knobs)
+    return lambda image: session.run(None, {name: image, **knobs})
 
 
 def _run_freely(
@@ -125,15 +139,17 @@ def _run_freely(
 
 
 def _measure_points(
-    artifact: Path, runs: Mapping[float, _Run], dense: Call, test: _Test, progress: Progress
+    artifact: Path, runs: Mapping[float, _Run], dense: Network, test: _Test, progress: Progress
 ) -> tuple[dict[float, OperatingPoint], OperatingPoint]:
     """Return what the artifact does at each threshold, and what the dense network does."""
-    calls = [*(_at(artifact, threshold) for threshold in runs), dense]
-    times = []
-    for image in test.images:
-        times.append(time_in_turns(calls, image, ROUNDS_PER_IMAGE))
-        progress("latency at each threshold", len(times), len(test.images))
-    *latencies, dense_latency = np.mean(times, axis=0).tolist()
+    networks = [*(_at(artifact, threshold) for threshold in runs), dense]
+    total = np.zeros(len(networks))
+    for start in range(0, len(test.images), IMAGES_PER_TURN):
+        total += _milliseconds(
+            networks, test.images[start : start + IMAGES_PER_TURN], SECONDS_PER_TURN
+        )
+        progress("latency at each threshold", start + IMAGES_PER_TURN, len(test.images))
+    *latencies, dense_latency = (total / len(test.images)).tolist()
     points = {
         threshold: OperatingPoint(_share(run.classes == test.labels), run.leaving(), latency)
         for (threshold, run), latency in zip(runs.items(), latencies, strict=True)
@@ -142,13 +158,13 @@ def _measure_points(
 
 
 def _measure_path(
-    path: Decisions, artifact: Call, statics: _Statics, run: _Run, test: _Test
+    path: Decisions, artifact: Network, statics: _Statics, run: _Run, test: _Test
 ) -> PathFound:
     static, scored = (statics.open(dict(path), scores=scores) for scores in (False, True))
     taking = np.array([each == path for each in run.paths])
     some = np.flatnonzero(taking)[:IMAGES_PER_PATH]
-    rounds = ROUNDS_PER_PATH // len(some)
-    times = [time_in_turns([artifact, static, scored], test.images[k], rounds) for k in some]
+    networks = [artifact, static, scored]
+    times = [_milliseconds(networks, [test.images[k]], SECONDS_PER_IMAGE) for k in some]
     return PathFound(
         dict(path),
         _share(taking),
@@ -158,7 +174,22 @@ def _measure_path(
     )
 
 
-def _accuracy(network: Call, test: _Test) -> float:
+def _milliseconds(
+    networks: Sequence[Network], images: Sequence[Image], seconds: float
+) -> NDArray[np.float64]:
+    """Return what each network takes for all images, one after the other."""
+
+    def run_all(network: Network) -> None:
+        for image in images:
+            network(image)
+
+    labels = [str(number) for number in range(len(networks))]
+    calls = {n: partial(run_all, network) for n, network in zip(labels, networks, strict=True)}
+    found = time_in_turns(calls, seconds=seconds)
+    return np.array([found.us(label).median for label in labels]) / 1e3
+
+
+def _accuracy(network: Network, test: _Test) -> float:
     classes = [np.argmax(network(image)[0]) for image in test.images]
     return _share(np.array(classes) == test.labels)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ALL_BLOCKS",
+    "CLASSES",
     "EXITS",
     "PLACES",
     "SKIPS",
@@ -29,7 +30,7 @@ PLACES = ("exit 1", "exit 2", "the end")
 ALL_BLOCKS = dict.fromkeys(SKIPS, 1)
 
 _WIDTHS = (32, 64, 128)
-_CLASSES = 10
+CLASSES = 10
 
 
 class Block(nn.Module):
@@ -82,7 +83,7 @@ class Stage(nn.Module):
         width, side = _WIDTHS[number], SIDE // 2**number
         self.widen = Block(_WIDTHS[max(number - 1, 0)], width, 2 if number else 1)
         self.skip = SkippableBlock(width, side, SKIPS[number])
-        self.classify = _pooled(side, nn.Linear(width, _CLASSES))
+        self.classify = _pooled(side, nn.Linear(width, CLASSES))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the features, the logits of the stage and the decision of its gate."""

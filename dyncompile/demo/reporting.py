@@ -4,16 +4,20 @@ from __future__ import annotations
 
 __all__ = ["progress_bars", "show"]
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from dyncompile.demo.network import PLACES, spell
-from dyncompile.demo.results import Comparison, OperatingPoint, Result
+from dyncompile.demo.network import PLACES, DigitsNet, spell
+from dyncompile.demo.results import Comparison, Files, OperatingPoint, Result
 from dyncompile.demo.training import TOLERANCE
 from dyncompile.machine import describe_machine
 from dyncompile.verify import Report
@@ -74,8 +78,27 @@ def show(result: Result, console: Console) -> None:
         f"Times: {describe_machine()}; 1 thread, batch 1, in turns."
         f" {result.seconds:.0f} s in all.\n"
     )
-    console.print(f"The artifact:        {result.artifact}", soft_wrap=True)
-    console.print(f"The static networks: {result.static_folder}", soft_wrap=True)
+    files = result.files
+    for what, file in (
+        ("artifact", files.artifact),
+        ("weights", files.weights),
+        ("test images", files.data),
+        ("static networks", files.static_folder),
+    ):
+        console.print(f"{what + ':':17}{file}", soft_wrap=True, markup=False)
+    console.print(f"\nMeasure and show it:\n{_bench(files)}", soft_wrap=True, markup=False)
+
+
+def _bench(files: Files) -> str:
+    program = "dyncompile" if shutil.which("dyncompile") else sys.argv[0]
+    options = {
+        "--data": files.data,
+        "--against": f"{DigitsNet.__module__}:{DigitsNet.__name__}",
+        "--weights": files.weights,
+        "-o": files.artifact.with_name("report.html"),
+    }
+    words = [program, "bench", files.artifact]
+    return shlex.join(map(str, chain(words, *options.items())))
 
 
 def _thresholds_table(found: Comparison) -> Table:

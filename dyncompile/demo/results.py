@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Comparison", "OperatingPoint", "PathFound", "Result"]
+__all__ = ["Comparison", "Files", "OperatingPoint", "PathFound", "Result"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,20 +71,35 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Files:
+    """What the demo wrote.
+
+    Attributes:
+        artifact: The exported network.
+        data: The test images, their labels and the names of the classes.
+        weights: The trained weights of ``DigitsNet``.
+        static_folder: Where the static networks are.
+    """
+
+    artifact: Path
+    data: Path
+    weights: Path
+    static_folder: Path
+
+
+@dataclass(frozen=True)
 class Result:
     """What the demo made and found.
 
     Attributes:
-        artifact: The exported file.
-        static_folder: Where the static networks were written.
+        files: Where it is.
         validation_images: How many images the threshold was chosen on.
         report: What verification saw before the artifact was written.
         comparison: The figures.
         seconds: How long the demo took.
     """
 
-    artifact: Path
-    static_folder: Path
+    files: Files
     validation_images: int
     report: Report
     comparison: Comparison

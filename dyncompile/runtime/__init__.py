@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Net", "load"]
+__all__ = ["Calibration", "Latency", "Net", "load"]
 
+from dyncompile.runtime.calibration import Calibration, Latency
 from dyncompile.runtime.session import Net, load

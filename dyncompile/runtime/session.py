@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["Net", "Provider", "load"]
+__all__ = ["Net", "load"]
 
 import os
 import threading
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dyncompile.errors import ArtifactError, InputError, TargetError, one_line
+from dyncompile.errors import ArtifactError, InputError, one_line
 from dyncompile.knobs import Knob
 from dyncompile.manifest import METADATA_KEY, Decision, Manifest, OperatingPoint
+from dyncompile.runtime import latency_cache
 from dyncompile.runtime.arguments import Arguments, InputSpec
+from dyncompile.runtime.backend import CPU, Backend, Provider, import_onnxruntime
+from dyncompile.runtime.calibrating import SECONDS, Calibrator, Points
+from dyncompile.runtime.calibration import Calibration, Latency
+from dyncompile.runtime.calibration_samples import Samples
 
 Array = NDArray[Any]
 Outputs = Array | tuple[Array, ...]
-Provider = str | tuple[str, Mapping[str, object]]
-
-_CPU = "CPUExecutionProvider"
-_DAMAGED_FILE = {"InvalidProtobuf", "NoSuchFile", "InvalidGraph"}  # errors of ONNX Runtime
-_ERROR_LEVEL = 3
 
 
 def load(
@@ -59,7 +58,7 @@ def load(
             remedy="Give 1 or more.",
         )
     file = Path(path)
-    backend = _Backend(_import_onnxruntime(), file, tuple(providers or [_CPU]), threads, fallback)
+    backend = Backend(import_onnxruntime(), file, tuple(providers or [CPU]), threads, fallback)
     stamp = _stamp(file)
     session = backend.open(file)
     manifest = _manifest(session, file)
@@ -82,7 +81,7 @@ class Net:
 
     def __init__(
         self,
-        backend: _Backend,
+        backend: Backend,
         session: Any,  # noqa: ANN401
         manifest: Manifest,
         stamp: tuple[int, int],
@@ -113,6 +112,13 @@ class Net:
         self._stamp = stamp
         self._lock = threading.Lock()
         self._tracing: tuple[Any, list[str]] | None = None
+        self._calibrator = Calibrator(
+            data,
+            self.knobs,
+            self.operating_points,
+            partial(self._backend.conditions, self.providers),
+            partial(_digest, self.path, stamp),
+        )
 
     def __call__(self, /, *inputs: object, **named: object) -> Outputs:
         """Run the network.
@@ -165,6 +171,62 @@ class Net:
                 path[name] = options[option] if option >= 0 else option
         return (results[0] if count == 1 else tuple(results[:count])), path
 
+    def calibrate(
+        self,
+        samples: Samples | None = None,
+        *,
+        points: Points | None = None,
+        seconds: float = SECONDS,
+    ) -> Calibration:
+        """Measure what a call takes here, at several operating points, in turns.
+
+        What is found is kept in the user's cache folder, with what was kept there of other
+        points; latencies of drawn noise do not replace latencies of samples. Where the folder
+        cannot be written to, a ``RuntimeWarning`` says so, and this network remembers.
+
+        Args:
+            samples: Arrays by name of input, one row per sample, or a list of inputs by name;
+                drawn noise when left out, with which the network may decide otherwise than
+                with data.
+            points: Values of knobs by name, those left out at their defaults. When left out,
+                ``operating_points``, or the defaults if there are none.
+            seconds: Time to spend on all points together; a point gets five calls at least.
+
+        Returns:
+            The latencies that were measured now.
+
+        Raises:
+            InputError: the samples do not fit, or ``seconds`` is not positive.
+            KnobError: a knob is unknown or out of range.
+        """
+        return self._calibrator.calibrate(self, samples, points, seconds)
+
+    def latencies(self) -> Calibration:
+        """Return what calls take here, as far as it is kept.
+
+        What is not known yet of ``operating_points`` (without any, of the default knobs) is
+        measured first, with drawn noise, which takes a few seconds, once per machine.
+
+        Raises:
+            InputError: drawn inputs do not fit this network: calibrate it with samples.
+        """
+        return self._calibrator.latencies(self)
+
+    def keep_latencies(self, latencies: Iterable[Latency]) -> Calibration:
+        """Keep latencies that were measured otherwise, as ``calibrate`` does with its own.
+
+        They are taken to be of this network as it was loaded: these threads, these providers.
+        ``Latency.of(point, ms, samples=500, drawn=False)`` makes one from the milliseconds of
+        single calls.
+
+        Returns:
+            All latencies that are kept now.
+
+        Raises:
+            KnobError: a point has an unknown knob, or a value out of range.
+        """
+        return self._calibrator.keep(latencies)
+
     def __repr__(self) -> str:
         inputs = ", ".join(f"{spec.name}: {spec}" for spec in self._arguments.inputs)
         knobs = ", ".join(f"{name}={knob.default}" for name, knob in self.knobs.items())
@@ -177,11 +239,7 @@ class Net:
         with self._lock:
             if self._tracing is None:
                 if _stamp(self.path) != self._stamp:
-                    raise ArtifactError(
-                        "the file has changed since it was loaded.",
-                        where=str(self.path),
-                        remedy="Load it again.",
-                    )
+                    raise _changed(self.path)
                 content, reports = _reporting(self.path)
                 self._tracing = self._backend.open(content), reports
             return self._tracing
@@ -191,76 +249,6 @@ class Net:
             f"ONNX Runtime refuses this call: {one_line(error)}.",
             where=str(self.path),
             remedy="Check the inputs.",
-        )
-
-
-@dataclass(frozen=True)
-class _Backend:
-    """ONNX Runtime as one artifact asked for it."""
-
-    onnxruntime: Any
-    path: Path
-    providers: tuple[Provider, ...]
-    threads: int | None
-    fallback: bool
-
-    def running(self, names: Sequence[str]) -> _Backend:
-        """Ask only for the providers that turned out to run."""
-        running = tuple(p for p in self.providers if _provider_name(p) in names)
-        return replace(self, providers=running)
-
-    def open(self, content: Path | bytes) -> Any:  # noqa: ANN401
-        """Return a session on the file, or on a changed copy of it in memory."""
-        available = self.onnxruntime.get_available_providers()
-        wanted = [_provider_name(provider) for provider in self.providers]
-        self._check_providers(wanted, available)
-        here = [p for p in self.providers if _provider_name(p) in available]
-        try:
-            session = self._session(content, here)
-        except Exception as error:
-            others = [name for name in wanted if name != _CPU]
-            if not others or type(error).__name__ in _DAMAGED_FILE:
-                raise ArtifactError(
-                    f"ONNX Runtime cannot load it: {one_line(error)}.",
-                    where=str(self.path),
-                    remedy="Copy or export it again.",
-                ) from error
-            self._check_providers(others, [], f": {one_line(error)}")
-            session = self._session(content, [_CPU])
-        self._check_providers(wanted, session.get_providers())
-        return session
-
-    def _session(self, content: Path | bytes, providers: Sequence[Provider]) -> Any:  # noqa: ANN401
-        options = self.onnxruntime.SessionOptions()
-        options.log_severity_level = _ERROR_LEVEL
-        if self.threads is not None:
-            options.intra_op_num_threads = self.threads
-        if isinstance(content, bytes):
-            options.add_session_config_entry(
-                "session.model_external_initializers_file_folder_path",
-                str(self.path.absolute().parent),
-            )
-        return self.onnxruntime.InferenceSession(
-            content, options, providers=list(providers) or [_CPU], enable_fallback=0
-        )
-
-    def _check_providers(
-        self, wanted: Sequence[str], running: Sequence[str], reason: str = ""
-    ) -> None:
-        missing = ", ".join(name for name in wanted if name not in running)
-        if not missing:
-            return
-        if not self.fallback:
-            available = ", ".join(self.onnxruntime.get_available_providers())
-            raise TargetError(
-                f"{missing} cannot be used here{reason}.",
-                where="providers",
-                remedy=f"ONNX Runtime has {available}; fallback=True goes on without.",
-            )
-        warnings.warn(
-            f"{self.path}: {missing} cannot be used here{reason}; going on without.",
-            RuntimeWarning,
-            stacklevel=4,
         )
 
 
@@ -275,16 +263,14 @@ def _reporting(path: Path) -> tuple[bytes, list[str]]:
     return artifact.serialise(model, str(path)), list(reports.values())
 
 
-def _import_onnxruntime() -> Any:  # noqa: ANN401
+def _digest(path: Path, stamp: tuple[int, int]) -> str:
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise TargetError(
-            "ONNX Runtime is not installed.",
-            where="load",
-            remedy="Install dyncompile[cpu] or dyncompile[gpu].",
-        ) from error
-    return onnxruntime
+        digest = latency_cache.digest(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if _stamp(path) != stamp:
+        raise _changed(path)
+    return digest
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -293,12 +279,24 @@ def _stamp(path: Path) -> tuple[int, int]:
             raise IsADirectoryError(None, "Is a directory")
         status = path.stat()
     except OSError as error:
-        raise ArtifactError(
-            f"cannot be read: {error.strerror or error}.",
-            where=str(path),
-            remedy="Check the name of the file.",
-        ) from error
+        raise _unreadable(path, error) from error
     return status.st_size, status.st_mtime_ns
+
+
+def _unreadable(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(
+        f"cannot be read: {error.strerror or error}.",
+        where=str(path),
+        remedy="Check the name of the file.",
+    )
+
+
+def _changed(path: Path) -> ArtifactError:
+    return ArtifactError(
+        "the file has changed since it was loaded.",
+        where=str(path),
+        remedy="Load it again.",
+    )
 
 
 def _manifest(session: Any, path: Path) -> Manifest:  # noqa: ANN401
@@ -330,7 +328,3 @@ def _check_knobs(knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], pat
                 where=str(path),
                 remedy="Export the network again.",
             )
-
-
-def _provider_name(provider: Provider) -> str:
-    return provider if isinstance(provider, str) else provider[0]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from dyncompile.demo.reporting import progress_bars, show
-from dyncompile.demo.results import Comparison, OperatingPoint, PathFound, Result
+from dyncompile.demo.results import Comparison, Files, OperatingPoint, PathFound, Result
 from dyncompile.verify import Report
 
 REPORT = Report(
@@ -31,8 +33,7 @@ PATH = PathFound(
     static_with_scores=0.25,
 )
 RESULT = Result(
-    artifact=Path("a.onnx"),
-    static_folder=Path("static"),
+    files=Files(Path("out [1]/a.onnx"), Path("b.npz"), Path("c.safetensors"), Path("static")),
     validation_images=400,
     report=REPORT,
     comparison=Comparison(
@@ -81,6 +82,25 @@ def test_tables_fit_80_columns(cells: str) -> None:
 )
 def test_the_text_says_what_was_found(words: str) -> None:
     assert words in " ".join(shown(1000))
+
+
+@pytest.mark.parametrize(
+    ("found", "program"),
+    [
+        pytest.param("/bin/dyncompile", "dyncompile", id="on-the-path"),
+        pytest.param(None, ".venv/bin/dyncompile", id="as-it-was-called"),
+    ],
+)
+def test_the_last_line_is_the_command_that_measures_it(
+    monkeypatch: pytest.MonkeyPatch, found: str | None, program: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: found)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/dyncompile", "demo"])
+    assert shown(40)[-1] == (
+        f"{program} bench 'out [1]/a.onnx' --data b.npz"
+        " --against dyncompile.demo.network:DigitsNet --weights c.safetensors"
+        " -o 'out [1]/report.html'"
+    )
 
 
 def test_a_bar_shows_its_step_and_the_part_it_is_at() -> None:

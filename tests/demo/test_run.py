@@ -26,7 +26,7 @@ def test_an_artifact_is_compared_with_the_static_networks_of_its_paths(
     model: DigitsNet, digits: Digits, tmp_path: Path
 ) -> None:
     told: list[tuple[str, int, int]] = []
-    artifact = tmp_path / "digits.onnx"
+    artifact = tmp_path / "net.onnx"
     dyncompile.export(model, (digits.test.images[:1],), artifact, verify=False)
     found = compare(
         model,
