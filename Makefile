@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := cpu,methods,dev
+TABLES := paths published optimize
 
 .DEFAULT_GOAL := test
-.PHONY: demo test bench lint types clean
+.PHONY: demo test bench browser lint types clean
 
 demo: $(READY)
 	$(BIN)/dyncompile demo
@@ -14,7 +15,19 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.paths
+	for table in $(TABLES); do $(MAKE) bench-$$table || exit; done
+	$(BIN)/python -m benchmarks.tables
+
+bench-%: $(READY)
+	$(BIN)/python -m benchmarks.$* --json benchmarks/results/$*.json
+
+# What the test of the report looks at it with, where it may be installed.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	|| command -v google-chrome-stable || command -v chrome \
+	|| { test "$$(id -u)" = 0 && command -v apt-get && apt-get update --quiet \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends chromium; } \
+	|| { echo 'There is no browser: install Chromium or Chrome, and try again.' >&2; exit 1; }
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 __all__ = [
     "ALWAYS",
+    "ARTIFACT",
+    "COMPILED",
+    "DENSE",
+    "EAGER",
+    "SCORED",
+    "STATIC",
     "Findings",
+    "OtherFound",
     "Part",
     "PathFound",
     "PointFound",
@@ -23,6 +30,14 @@ from dyncompile.manifest import Decision, OperatingPoint
 from dyncompile.timing import Spread
 
 ALWAYS = ""
+
+# Labels of what is timed; another ONNX file goes by its name.
+ARTIFACT = "artifact"
+STATIC = "static"  # of one path
+SCORED = "static + scores"  # of one path, with the work that its decisions need
+DENSE = "dense"  # every side computed, and selected
+EAGER = "eager PyTorch"
+COMPILED = "torch.compile"
 
 
 @dataclass(frozen=True)
@@ -46,8 +61,8 @@ class PathFound:
         path: The option of each decision met, in the order they are met.
         point: Values of the knobs meanwhile.
         macs: Multiply-accumulates of the path.
-        us: Label to microseconds a call: the artifact, a static network of this path, and
-            whatever else was run.
+        us: Label to microseconds a call: ``ARTIFACT``, ``STATIC``, ``SCORED`` where the path
+            has a decision.
         ratios: Label to the time of the artifact over the time of that label.
     """
 
@@ -81,6 +96,7 @@ class PointFound:
         point: Values of the knobs.
         is_default: Whether all knobs are at their defaults.
         samples: How many samples ran.
+        timed: How many of these were timed.
         right: How many were classified right; None without labels.
         us: Microseconds a call, over the samples that were timed.
         mean_us: Their mean.
@@ -94,6 +110,7 @@ class PointFound:
     point: OperatingPoint
     is_default: bool
     samples: int
+    timed: int
     right: int | None
     us: Spread
     mean_us: float
@@ -104,6 +121,21 @@ class PointFound:
 
 
 @dataclass(frozen=True)
+class OtherFound:
+    """Something else that ran on the samples that were timed, at the default knobs.
+
+    Attributes:
+        us: Microseconds a call.
+        mean_us: Their mean.
+        p95_us: 95 % of them were faster.
+    """
+
+    us: Spread
+    mean_us: float
+    p95_us: float
+
+
+@dataclass(frozen=True)
 class Part:
     """Where the time goes: the work of one option of one decision, without what is nested in it.
 
@@ -111,7 +143,7 @@ class Part:
         decision: Its name; ``ALWAYS`` for the work that no decision controls.
         option: The option under which it runs; 0 for ``ALWAYS``.
         us: Mean microseconds a call at the default knobs, calls that skip it included.
-        operators: Operator to its share of these microseconds.
+        operators: Operator to its part of these microseconds.
     """
 
     decision: str
@@ -128,12 +160,15 @@ class SetupFound:
         setup: Threads and providers.
         paths: Forced paths.
         points: Free runs, one per setting of the knobs; the default among them.
+        others: Label to what ran freely in turns with the artifact: ``DENSE``, ``EAGER``,
+            ``COMPILED``, the name of another ONNX file; empty without anything to compare with.
         parts: Where the time goes, the dearest first; empty where profiling is not possible.
     """
 
     setup: Setup
     paths: tuple[PathFound, ...]
     points: tuple[PointFound, ...]
+    others: Mapping[str, OtherFound]
     parts: tuple[Part, ...]
 
 
