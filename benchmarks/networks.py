@@ -8,10 +8,14 @@ folding them matters to the result.
 from __future__ import annotations
 
 __all__ = [
+    "CLASSES",
     "AnytimeExits",
     "CondExits",
     "CondResNet",
+    "CondScoredExits",
+    "DecisionGates",
     "ExitNet",
+    "Exits",
     "GatedExits",
     "GatedResNet",
     "ResNet",
@@ -25,104 +29,22 @@ __all__ = [
     "seeded",
 ]
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks import backbones
+from benchmarks.backbones import CLASSES, Block, DenseNet, ResNet, conv_norm, pooled_head
 from dyncompile.knobs import Levels, Threshold
 from dyncompile.markers import early_exit, gate, switch
-
-CLASSES = 10
 
 Net = TypeVar("Net", bound=nn.Module)
 
 
 # --- residual networks -----------------------------------------------------------------------
-
-
-class Block(nn.Module):
-    """A residual block, open to a gate: ``join`` is the work, ``shortcut`` what is left."""
-
-    def __init__(self, width_in: int, width: int, stride: int, *, bottleneck: bool) -> None:
-        super().__init__()
-        width_out = 4 * width if bottleneck else width
-        if bottleneck:
-            layers = [*_conv(width_in, width, 1), nn.ReLU(), *_conv(width, width, 3, stride)]
-            layers += [nn.ReLU(), *_conv(width, width_out, 1)]
-        else:
-            layers = [*_conv(width_in, width, 3, stride), nn.ReLU(), *_conv(width, width)]
-        self.residual = nn.Sequential(*layers)
-        self.keeps_shape = stride == 1 and width_in == width_out
-        self.shortcut: nn.Module = nn.Identity()
-        if not self.keeps_shape:
-            self.shortcut = nn.Sequential(*_conv(width_in, width_out, 1, stride))
-        self.width_out = width_out
-
-    @property
-    def last_scale(self) -> Tensor:
-        """Scale of the last normalisation, small in trained networks."""
-        scale = self.residual[-1].weight
-        assert isinstance(scale, Tensor)
-        return scale
-
-    def join(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        """Add the residual to what the shortcut carries."""
-        return torch.relu(self.residual(x) + shortcut)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run the whole block."""
-        return self.join(x, self.shortcut(x))
-
-
-class ResNet(nn.Module):
-    """Stem, residual blocks, classifier.
-
-    Args:
-        stem: From the image to the first block.
-        widths: Width of each stage; stages after the first halve the resolution.
-        depths: Blocks of each stage.
-        bottleneck: 1x1-3x3-1x1 blocks that are four times wider outside.
-        gate_all: Gate every block; otherwise only those that keep their shape.
-    """
-
-    def __init__(
-        self,
-        stem: nn.Sequential,
-        widths: Sequence[int],
-        depths: Sequence[int],
-        *,
-        bottleneck: bool = False,
-        gate_all: bool = False,
-    ) -> None:
-        super().__init__()
-        self.stem = stem
-        width_in, blocks = widths[0], []
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            for position in range(depth):
-                stride = 2 if stage and not position else 1
-                block = Block(width_in, width, stride, bottleneck=bottleneck)
-                width_in = block.width_out
-                blocks.append(block)
-        self.blocks = nn.ModuleList(blocks)
-        self.is_gated = tuple(gate_all or block.keeps_shape for block in blocks)
-        self.classifier = _head(width_in)
-
-    @property
-    def gates(self) -> int:
-        """How many decisions a path has."""
-        return sum(self.is_gated)
-
-    def walk(self, x: Tensor, decide: Callable[[int, Block, Tensor], Tensor]) -> Tensor:
-        """Run the network; ``decide(number, block, x)`` runs or skips each gated block."""
-        x, number = self.stem(x), 0
-        for block, is_gated in zip(self.blocks, self.is_gated, strict=True):
-            assert isinstance(block, Block)
-            x = decide(number, block, x) if is_gated else block(x)
-            number += is_gated
-        scores: Tensor = self.classifier(x)
-        return scores
 
 
 class GatedResNet(nn.Module):
@@ -184,33 +106,58 @@ class StaticResNet(nn.Module):
 
 
 def resnet18() -> ResNet:
-    """ResNet-18 for ``float[N, 3, 224, 224]``: 5 of 8 blocks can be skipped."""
-
-    def stem() -> nn.Sequential:
-        return nn.Sequential(*_conv(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
-
-    return seeded(lambda: ResNet(stem(), (64, 128, 256, 512), (2, 2, 2, 2)))
+    """ResNet-18 for ``float[N, 3, 224, 224]``, seeded."""
+    return seeded(backbones.resnet18)
 
 
 def resnet20() -> ResNet:
-    """ResNet-20 for ``float[N, 3, 32, 32]``: 7 of 9 blocks can be skipped."""
-    return seeded(lambda: ResNet(_small_stem(16), (16, 32, 64), (3, 3, 3)))
+    """ResNet-20 for ``float[N, 3, 32, 32]``, seeded."""
+    return seeded(backbones.resnet20)
 
 
 def resnet101(times: int = 1, width: int = 64) -> ResNet:
-    """ResNet-101 for ``float[N, 3, 32, 32]``, or deeper; every block gated."""
-    widths = [width * scale for scale in (1, 2, 4, 8)]
-    depths = [times * depth for depth in (3, 4, 23, 3)]
-    return seeded(
-        lambda: ResNet(_small_stem(width), widths, depths, bottleneck=True, gate_all=True)
-    )
+    """ResNet-101 for ``float[N, 3, 32, 32]``, or deeper, seeded."""
+    return seeded(lambda: backbones.resnet101(times=times, width=width))
 
 
 # --- networks with exits ---------------------------------------------------------------------
 
 
-class ExitNet(nn.Module):
-    """Segments of two convolutions, a classifier after each.
+class Exits(nn.Module):
+    """Segments with a classifier after each.
+
+    Args:
+        segments: From the image, or from the features of the one before.
+        heads: From the features after each segment to its scores.
+    """
+
+    def __init__(self, segments: Iterable[nn.Module], heads: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.segments = nn.ModuleList(segments)
+        self.heads = nn.ModuleList(heads)
+
+    @property
+    def exits(self) -> int:
+        """How many exits there are; the last one is not a decision."""
+        return len(self.heads)
+
+    @property
+    def threshold(self) -> Threshold:
+        """What the confidence is compared with, one value per decision."""
+        return Threshold((0.8,) * (self.exits - 1), 0, 1)
+
+    def step(self, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Return the features after a segment, and its scores ``float[N, 10]``."""
+        x = self.segments[number](x)
+        return x, self.heads[number](x)
+
+    def confidence(self, scores: Tensor) -> Tensor:
+        """Return the largest probability, ``float[N]``."""
+        return scores.softmax(-1).amax(-1)
+
+
+class ExitNet(Exits):
+    """Segments of two convolutions.
 
     Args:
         width: Channels.
@@ -218,29 +165,50 @@ class ExitNet(nn.Module):
     """
 
     def __init__(self, width: int, exits: int = 8) -> None:
-        super().__init__()
         first = [3] + [width] * (exits - 1)
-        self.segments = nn.ModuleList(
-            nn.Sequential(*_conv(w, width), nn.ReLU(), *_conv(width, width), nn.ReLU())
-            for w in first
+        super().__init__(
+            [
+                nn.Sequential(*conv_norm(w, width), nn.ReLU(), *conv_norm(width, width), nn.ReLU())
+                for w in first
+            ],
+            [pooled_head(width) for _ in first],
         )
-        self.heads = nn.ModuleList(_head(width) for _ in first)
+
+
+class DecisionGates(Exits):
+    """A published network with early exits at decision gates.
+
+    A gate is a linear classifier on the mean of each channel. The sample leaves where the
+    largest score, its distance to the hyperplane of a class, exceeds a threshold. After
+    d-gate (Shafiee, Shafiee and Wong, 2018), whose exact normalisation and places of the gates
+    are not reproduced here.
+
+    Args:
+        backbone: Its own classifier is the last exit.
+        after: The number of blocks before each gate.
+    """
+
+    def __init__(self, backbone: ResNet | DenseNet, after: Sequence[int]) -> None:
+        blocks, bounds = list(backbone.blocks), [0, *after, len(backbone.blocks)]
+        segments = [nn.Sequential(*blocks[low:high]) for low, high in itertools.pairwise(bounds)]
+        segments[0] = nn.Sequential(backbone.stem, *segments[0])
+        gates = [pooled_head(backbone.block_widths[count - 1]) for count in after]
+        super().__init__(segments, [*gates, backbone.classifier])
 
     @property
-    def exits(self) -> int:
-        """How many exits there are; the last one is not a decision."""
-        return len(self.heads)
+    def threshold(self) -> Threshold:
+        """What the largest score is compared with, one value per gate."""
+        return Threshold((1.0,) * (self.exits - 1))
 
-    def step(self, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Return the features after a segment, and its scores ``float[N, 10]``."""
-        x = self.segments[number](x)
-        return x, self.heads[number](x)
+    def confidence(self, scores: Tensor) -> Tensor:
+        """Return the largest score, ``float[N]``."""
+        return scores.amax(-1)
 
 
 class GatedExits(nn.Module):
     """Decisions given: ``leave`` is ``bool[exits - 1]``."""
 
-    def __init__(self, net: ExitNet) -> None:
+    def __init__(self, net: Exits) -> None:
         super().__init__()
         self.net = net
 
@@ -255,12 +223,12 @@ class GatedExits(nn.Module):
 
 
 class ScoredExits(nn.Module):
-    """Leaves where the largest probability exceeds ``threshold``, ``float[exits - 1]``."""
+    """Leaves where the confidence exceeds ``threshold``, ``float[exits - 1]``."""
 
-    def __init__(self, net: ExitNet) -> None:
+    def __init__(self, net: Exits) -> None:
         super().__init__()
         self.net = net
-        self.knobs = {"threshold": Threshold((0.8,) * (net.exits - 1), 0, 1)}
+        self.knobs = {"threshold": net.threshold}
 
     def forward(self, x: Tensor, threshold: Tensor, number: int = 0) -> Tensor:
         """Return ``float[N, 10]``."""
@@ -268,14 +236,14 @@ class ScoredExits(nn.Module):
         if number == self.net.exits - 1:
             return scores
         rest = self.forward(x, threshold, number + 1)
-        confident = _confidence(scores) > threshold[number]
+        confident = self.net.confidence(scores) > threshold[number]
         return early_exit(confident, scores, rest, name=f"exit{number}")
 
 
 class AnytimeExits(nn.Module):
     """Runs up to the exit that ``level`` names."""
 
-    def __init__(self, net: ExitNet) -> None:
+    def __init__(self, net: Exits) -> None:
         super().__init__()
         self.net = net
         self.knobs = {"level": Levels(tuple(range(net.exits)))}
@@ -292,7 +260,7 @@ class AnytimeExits(nn.Module):
 class CondExits(nn.Module):
     """Written with nested ``torch.cond``: ``leave`` is ``bool[exits - 1]``."""
 
-    def __init__(self, net: ExitNet) -> None:
+    def __init__(self, net: Exits) -> None:
         super().__init__()
         self.net = net
 
@@ -315,10 +283,31 @@ class CondExits(nn.Module):
         return chosen
 
 
+class CondScoredExits(nn.Module):
+    """``ScoredExits`` written with nested ``torch.cond``; a side that returns its input copies."""
+
+    def __init__(self, net: Exits) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, threshold: Tensor, number: int = 0) -> Tensor:
+        """Return ``float[N, 10]``."""
+        x, scores = self.net.step(x, number)
+        if number == self.net.exits - 1:
+            return scores
+        chosen: Tensor = torch.cond(
+            (self.net.confidence(scores) > threshold[number]).squeeze(),
+            lambda _x, scores, _threshold: scores.clone(),
+            lambda x, _scores, threshold: self.forward(x, threshold, number + 1),
+            (x, scores, threshold),
+        )
+        return chosen
+
+
 class StaticExit(nn.Module):
     """The prefix up to one exit and the head of that exit."""
 
-    def __init__(self, net: ExitNet, last: int) -> None:
+    def __init__(self, net: Exits, last: int) -> None:
         super().__init__()
         self.net = net
         self.last = last
@@ -333,7 +322,7 @@ class StaticExit(nn.Module):
 class StaticScoredExit(nn.Module):
     """The prefix with every head and comparison that is needed to arrive at one exit."""
 
-    def __init__(self, net: ExitNet, last: int) -> None:
+    def __init__(self, net: Exits, last: int) -> None:
         super().__init__()
         self.net = net
         self.last = last
@@ -344,7 +333,7 @@ class StaticScoredExit(nn.Module):
         for number in range(self.last + 1):
             x, scores = self.net.step(x, number)
             if number < self.net.exits - 1:
-                compared.append(_confidence(scores) > threshold[number])
+                compared.append(self.net.confidence(scores) > threshold[number])
         return scores, torch.cat(compared)
 
 
@@ -377,10 +366,6 @@ class LstmSteps(nn.Module):
         return h
 
 
-def _confidence(scores: Tensor) -> Tensor:
-    return scores.softmax(-1).amax(-1)
-
-
 # --- parts -----------------------------------------------------------------------------------
 
 
@@ -407,16 +392,3 @@ def _randomise_statistics(norm: nn.BatchNorm2d) -> None:
     nn.init.normal_(norm.bias, std=0.1)
     nn.init.normal_(norm.running_mean, std=0.1)
     nn.init.uniform_(norm.running_var, 0.8, 1.4)
-
-
-def _conv(width_in: int, width: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
-    conv = nn.Conv2d(width_in, width, kernel, stride, kernel // 2, bias=False)
-    return [conv, nn.BatchNorm2d(width)]
-
-
-def _small_stem(width: int) -> nn.Sequential:
-    return nn.Sequential(*_conv(3, width), nn.ReLU())
-
-
-def _head(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, CLASSES))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Eager", "Loaded", "Opened", "Run", "compare"]
+__all__ = ["Eager", "Loaded", "Opened", "Run", "compare", "compile_or_reason"]
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import dyncompile
+from dyncompile.errors import one_line
 from dyncompile.timing import Timings, time_in_turns
 
 OPENINGS = 5
@@ -76,14 +78,14 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Eager:
-    """A module that PyTorch runs as it is, on one thread.
+    """A module that PyTorch runs, on one thread.
 
     Attributes:
-        model: In evaluation mode.
+        model: In evaluation mode, as it is or compiled.
         inputs: Its arguments.
     """
 
-    model: nn.Module
+    model: Callable[..., Tensor]
     inputs: tuple[Tensor, ...]
 
     def open(self) -> Call:
@@ -96,20 +98,39 @@ class Eager:
             return [self.model(*self.inputs).numpy()]
 
 
-def compare(runs: Mapping[str, Opened], seconds: float) -> Timings:
+def compile_or_reason(model: nn.Module, inputs: tuple[Tensor, ...]) -> Eager | str:
+    """Return the module compiled by torch, or why it cannot be: most often, no C++ compiler."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.compiler.reset()  # it compiles the same forward a limited number of times
+            compiled = Eager(torch.compile(model, dynamic=False), inputs)
+            compiled.open()()
+    except Exception as error:
+        return one_line(error)
+    return compiled
+
+
+def compare(
+    runs: Mapping[str, Opened],
+    seconds: float,
+    alike: Collection[Collection[str]] | None = None,
+) -> Timings:
     """Time several files in turns.
 
     Every file is opened several times, so that the place in memory of no single session
-    decides. The first outputs of all have to agree.
+    decides.
 
     Args:
         runs: Label to run.
         seconds: Time to spend on each.
+        alike: Labels whose first outputs have to agree, set by set; None means all of them.
     """
     parts = []
     for _ in range(OPENINGS):
         calls = {label: run.open() for label, run in runs.items()}
-        _check_outputs(calls)
+        for labels in [runs] if alike is None else alike:
+            _check_outputs({label: calls[label] for label in labels})
         parts.append(time_in_turns(calls, seconds=seconds * len(runs) / OPENINGS))
     return Timings.joined(parts)
 

@@ -1,0 +1,170 @@
+"""Short tables: which rows stand in them, as data."""
+
+from __future__ import annotations
+
+__all__ = ["SUMMARIES", "Cell", "Line", "Summary"]
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from benchmarks.harness import COND, EAGER, STATIC, TORCH_COMPILE
+from benchmarks.rows import Results, Row
+from dyncompile.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure, or the range of several.
+
+    Attributes:
+        table: Where its rows are.
+        network: Pattern of the network, as of file names.
+        against: The reference.
+        path: Pattern of the path.
+        digits: After the point.
+        unit: What is written behind it.
+    """
+
+    table: str
+    network: str
+    against: str = STATIC
+    path: str = "*"
+    digits: int = 2
+    unit: str = ""
+
+    def rows(self, results: Mapping[str, Results]) -> list[Row]:
+        """Return the rows that have a figure.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = [row for row in results[self.table].rows if self._has(row)]
+        if not found:
+            raise InputError(
+                f"no figure of {self.network!r} against {self.against!r} on {self.path!r}.",
+                where=f"results of {self.table!r}",
+                remedy=f"Run all of python -m benchmarks.{self.table}.",
+            )
+        return found
+
+    def text(self, results: Mapping[str, Results]) -> str:
+        """Return the smallest and the largest figure, or one if they read the same."""
+        values = [row.value for row in self.rows(results) if row.value is not None]
+        low, high = (f"{value:.{self.digits}f}" for value in (min(values), max(values)))
+        return f"{low if low == high else f'{low} - {high}'}{self.unit}"
+
+    def _has(self, row: Row) -> bool:
+        return (
+            row.value is not None
+            and row.against == self.against
+            and fnmatchcase(row.network, self.network)
+            and fnmatchcase(row.path, self.path)
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was measured, and its figures.
+
+    Attributes:
+        text: ``{ms}`` in it stands for the range of the times of the reference.
+        cells: Its figures.
+    """
+
+    text: str
+    cells: tuple[Cell, ...]
+
+    def markdown(self, results: Mapping[str, Results]) -> str:
+        """Return a row of a table of two columns."""
+        text = self.text.replace("{ms}", _milliseconds(self.cells, results))
+        return f"| {text} | {', '.join(cell.text(results) for cell in self.cells)} |"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A short table.
+
+    Attributes:
+        headings: Of its two columns.
+        lines: Its rows.
+    """
+
+    headings: tuple[str, str]
+    lines: tuple[Line, ...]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables it is taken from, in order."""
+        return list(dict.fromkeys(cell.table for line in self.lines for cell in line.cells))
+
+    def markdown(self, results: Mapping[str, Results]) -> list[str]:
+        """Return the lines of the table.
+
+        Raises:
+            InputError: rows are missing.
+        """
+        first, second = self.headings
+        body = [line.markdown(results) for line in self.lines]
+        return [f"| {first} | {second} |", "|---|---|", *body]
+
+
+def _milliseconds(cells: tuple[Cell, ...], results: Mapping[str, Results]) -> str:
+    rows = [row for cell in cells for row in cell.rows(results)]
+    times = [row.reference_us / 1e3 for row in rows if row.reference_us is not None]
+    low, high = (_one_digit(value) for value in (min(times, default=0), max(times, default=0)))
+    return f"{low} - {high}"
+
+
+def _one_digit(value: float) -> str:
+    if not value:
+        return "0"
+    return f"{value:.{max(0, -math.floor(math.log10(value)))}f}"
+
+
+_RESNET18, _RESNET20 = "ResNet-18, 5 gates", "ResNet-20, 7 gates"
+
+SUMMARIES: Mapping[str, Summary] = {
+    "summary": Summary(
+        ("ONNX Runtime CPU, 1 thread, batch 1", "time / static network of the same path"),
+        (
+            Line(
+                "ResNet-18, 224 px, 5 gates: all on, half on, all off",
+                tuple(Cell("published", _RESNET18, path=path) for path in ("on", "half", "off")),
+            ),
+            Line(
+                "ResNet-20, CIFAR size, 7 gates: all on, half on",
+                tuple(Cell("paths", _RESNET20, path=path) for path in ("on", "half")),
+            ),
+            Line(
+                "the same with all gates off, per gate",
+                (Cell("paths", f"{_RESNET20}, *", path="off", digits=1, unit=" us"),),
+            ),
+            Line(
+                "8 early exits with scores, {ms} ms",
+                (Cell("paths", "8 exits *, scored"),),
+            ),
+            Line(
+                "a switch over 8 exits, {ms} ms, every level",
+                (Cell("paths", "anytime *"),),
+            ),
+            Line(
+                "**time saved / time saved by static prefixes**: ResNet-101, DenseNet-201,"
+                " CIFAR size, 2 early exits",
+                tuple(
+                    Cell("published", f"{name}, 2 exits", "static prefixes")
+                    for name in ("ResNet-101", "DenseNet-201")
+                ),
+            ),
+            Line(
+                "**time of others / ours**, ResNet-20, all on:"
+                " `torch.cond` export, `torch.compile`, eager PyTorch",
+                tuple(
+                    Cell("paths", _RESNET20, against, "on", digits=1)
+                    for against in (COND, TORCH_COMPILE, EAGER)
+                ),
+            ),
+        ),
+    )
+}
