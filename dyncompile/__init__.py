@@ -18,12 +18,14 @@ __all__ = [
     "TargetError",
     "Threshold",
     "VerificationError",
+    "bench",
     "early_exit",
     "export",
     "follow",
     "gate",
     "level_value",
     "load",
+    "optimize",
     "per_level",
     "switch",
 ]
@@ -46,10 +48,14 @@ from dyncompile.knobs import Levels, Threshold
 if TYPE_CHECKING:
     from dyncompile.exporting import export
     from dyncompile.markers import early_exit, follow, gate, level_value, per_level, switch
+    from dyncompile.measuring.bench import bench
+    from dyncompile.optimizing import optimize
     from dyncompile.runtime import Net, load
 
 _HOMES = {
+    "bench": "dyncompile.measuring.bench",
     "export": "dyncompile.exporting",
+    "optimize": "dyncompile.optimizing",
     "load": "dyncompile.runtime",
     "Net": "dyncompile.runtime",
     **dict.fromkeys(

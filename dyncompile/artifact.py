@@ -31,7 +31,12 @@ _FOREIGN_METADATA = ("pkg.", "namespace")
 
 
 def write(
-    model: ir.Model, manifest: Manifest, path: Path, *, external_data: bool | None = None
+    model: ir.Model,
+    manifest: Manifest,
+    path: Path,
+    *,
+    external_data: bool | None = None,
+    keep_notes: bool = False,
 ) -> None:
     """Write an artifact, whole or not at all; the model is left as it is.
 
@@ -43,6 +48,8 @@ def write(
         manifest: What to say about it; ``external_data`` is filled in.
         path: The file to write.
         external_data: Whether weights go to ``<path>.data``; None decides by size (1.8 GB).
+        keep_notes: Keep versions, producer, documentation and notes of the model: those of a
+            file made elsewhere.
 
     Raises:
         ArtifactError: the file cannot be written, or is too large for one file.
@@ -53,7 +60,8 @@ def write(
     if not external_data or not any(map(_is_large, tensors)):
         if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors):
             model = ir.external_data.load_to_model(model.clone())
-        content = _content(model, dataclasses.replace(manifest, external_data=None), path)
+        alone = dataclasses.replace(manifest, external_data=None)
+        content = _content(model, alone, path, keep_notes=keep_notes)
         with replacing(path) as file:
             file.write(content)
         return
@@ -61,7 +69,8 @@ def write(
     data_path = path.with_name(f"{path.name}.data")
     with replacing(path) as file, replacing(data_path) as data:
         external = _write_weights(_weights(copy), data, data_path.name)
-        file.write(_content(copy, dataclasses.replace(manifest, external_data=external), path))
+        split = dataclasses.replace(manifest, external_data=external)
+        file.write(_content(copy, split, path, keep_notes=keep_notes))
         file.flush()  # both are on the disk before the first takes its name
 
 
@@ -173,8 +182,8 @@ def _write_weights(
     return ExternalData(name, size, digest.hexdigest())
 
 
-def _content(model: ir.Model, manifest: Manifest, path: Path) -> bytes:
-    proto = _stripped(model)
+def _content(model: ir.Model, manifest: Manifest, path: Path, *, keep_notes: bool) -> bytes:
+    proto = ir.to_proto(model) if keep_notes else _stripped(model)
     proto.metadata_props.add(key=METADATA_KEY, value=manifest.to_json())
     return _bytes(proto, str(path))
 

@@ -6,9 +6,9 @@ one round.
 
 from __future__ import annotations
 
-__all__ = ["always", "sides_from_model", "total"]
+__all__ = ["along", "always", "sides_from_model", "total", "weights_behind"]
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -44,6 +44,12 @@ def total(model: ir.Model) -> Side:
 def always(model: ir.Model) -> Side:
     """Return the cost of what runs whatever is decided."""
     return _cost_of(_unconditional(_region(_described(model).graph, {})))
+
+
+def along(model: ir.Model, paths: Iterable[Mapping[str, int]]) -> list[Side]:
+    """Return the cost of each path; decisions not on it are on their most expensive side."""
+    region = _region(_described(model).graph, {})
+    return [_side(region, path) for path in paths]
 
 
 def sides_from_model(model: ir.Model, counts: Mapping[str, int]) -> dict[str, tuple[Side, ...]]:
@@ -103,6 +109,11 @@ class _Choice:
     times: int
     decisions: frozenset[str]
 
+    @property
+    def last(self) -> int:
+        """The last option; whatever lies beyond it leads where it leads."""
+        return max((option for options, _ in self.branches for option in options), default=0)
+
 
 def _side(region: _Region, path: Mapping[str, int], within: str | None = None) -> Side:
     return _cost_of(_work(region, path, within))
@@ -152,7 +163,7 @@ def _work(region: _Region, path: Mapping[str, int], within: str | None) -> _Work
             for options, branch in choice.branches
             if choice.decision is None
             or choice.decision not in path
-            or path[choice.decision] in options
+            or min(path[choice.decision], choice.last) in options
         ]
         if ways:
             work.add(max(ways, key=_Work.rank), choice.times)
@@ -168,7 +179,7 @@ def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _R
             choices.append(_choice(node, bodies, weights))
         own.macs += node_macs(node)
         for value in _data_inputs(node):
-            own.weights.update(_weights(value, weights))
+            own.weights.update(weights_behind(value, weights))
     inside = frozenset[str]().union(*(choice.decisions for choice in choices))
     return _Region(own, choices, inside)
 
@@ -211,8 +222,15 @@ def _rounds(node: ir.Node) -> int:
     return 1
 
 
-def _weights(value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]) -> Mapping[ir.Value, int]:
-    """Return the constants that a value is a form of, with their size; none if computed."""
+def weights_behind(
+    value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]
+) -> Mapping[ir.Value, int]:
+    """Return the constants that a value is a form of, with their size; none if computed.
+
+    Args:
+        value: What a node reads.
+        known: What was found before, for many questions about one graph; filled further.
+    """
     pending = [value]
     while pending:
         current = pending[-1]

@@ -18,6 +18,7 @@ from dyncompile.dialect import ALIASES, DECISION, ELSE, THEN, Selector
 from dyncompile.errors import GraphError, KnobError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
+from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
 _MOST_POINTS = 32
@@ -97,9 +98,12 @@ def operating_points(knobs: Mapping[str, Knob]) -> Iterator[OperatingPoint]:
 
 def _marked_decisions(model: ir.Model) -> Iterator[Decision]:
     seen: set[str] = set()
+    per_round = set(bodies_of(model.graph))  # what is decided there is no decision of a call
     for node in model.graph.all_nodes():
         selector = Selector.from_node(node)
-        if selector is not None and selector.name not in seen:
+        if selector is None or selector.decision.graph in per_round:
+            continue
+        if selector.name not in seen:
             seen.add(selector.name)
             yield Decision(
                 name=selector.name,

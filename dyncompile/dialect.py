@@ -12,6 +12,7 @@ __all__ = [
     "DOMAIN",
     "ELSE",
     "FOLDED",
+    "PINNED",
     "THEN",
     "TURNED",
     "VERSION",
@@ -35,6 +36,7 @@ VERSION = 1
 DECISION = "dyncompile.decision"  # a value: the decision it holds; an If: the one it tests
 ALIASES = "dyncompile.aliases"  # a decision: other names, and whether they mean the opposite
 FOLDED = "dyncompile.folded"  # a decision: the same of selectors that passes made superfluous
+PINNED = "dyncompile.pinned"  # a node: it stays where it stands, and there is one of it
 TURNED = "dyncompile.turned"  # a gate: its name stands for the opposite of its decision
 THEN = "dyncompile.then"  # an If: the options that lead to its branches
 ELSE = "dyncompile.else"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["force_decisions"]
+__all__ = ["force_decisions", "split_tests"]
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,12 @@ from dyncompile.passes.decision_values import require_value, unused_name, values
 from dyncompile.passes.expose_decisions import expose_decisions
 
 # What stands between a decision and the condition of an If: the tests of a switch.
-_TESTS = {"Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
+_TESTS = {"Clip", "Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
 
 
-def force_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str, list[str]]:
+def force_decisions(
+    model: ir.Model, decisions: Iterable[Decision], *, keep_scores: bool = False
+) -> dict[str, list[str]]:
     """Make decisions inputs of the main graph, for what they decide and nothing else.
 
     ``markers.follow`` replaces a decision inside of the marker; a model that also computes
@@ -33,6 +35,8 @@ def force_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str,
     Args:
         model: A lowered or marked graph, changed in place.
         decisions: Those to force, as in its manifest.
+        keep_scores: Whether the decisions are still computed, though nothing reads them: then
+            a forced path costs what a free one does.
 
     Returns:
         For each decision that an If or a marker tests, the inputs that hold it.
@@ -43,7 +47,29 @@ def force_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str,
     splitter = _Splitter(values_by_name(model), {d.name: d for d in decisions})
     for node in list(model.graph.all_nodes()):
         splitter.split(node)
-    return expose_decisions(model, splitter.controls())
+    inputs = expose_decisions(model, splitter.controls(), keep_scores=keep_scores)
+    if keep_scores:
+        splitter.remove_unread_tests(model)
+    return inputs
+
+
+def split_tests(model: ir.Model, decisions: Iterable[Decision]) -> dict[str, list[ir.Value]]:
+    """Give the Ifs and markers that test a decision a copy of it that nothing else reads.
+
+    Before: ``take = Greater(score, bound); n = Cast(take); y = If(take)``
+    After: ``take = Greater(score, bound); n = Cast(take); copy = Identity(take); y = If(copy)``
+
+    Returns:
+        For each decision that is tested, the copies.
+
+    Raises:
+        GraphError: an If does not test the decision it says it was made from.
+    """
+    values = values_by_name(model)
+    splitter = _Splitter(values, {d.name: d for d in decisions})
+    for node in list(model.graph.all_nodes()):
+        splitter.split(node)
+    return {d.name: [values[name] for name in d.values] for d in splitter.controls()}
 
 
 class _Splitter:
@@ -90,6 +116,17 @@ class _Splitter:
                 remedy="Use the manifest that was made for this graph.",
             )
         node.replace_input_with(0, test)
+
+    def remove_unread_tests(self, model: ir.Model) -> None:
+        """Remove the tests that copies have replaced, and what splits a decision from them."""
+        for node in reversed(list(model.graph.all_nodes())):
+            is_test = node.op_type in _TESTS and not node.domain
+            if is_test and not any(
+                value.uses() or value.is_graph_output() or value in self._holders
+                for value in node.outputs
+            ):
+                assert isinstance(node.graph, ir.Graph), "the node stands in a graph"
+                node.graph.remove(node, safe=True)
 
     def _copied(self, value: ir.Value, name: str, before: ir.Node) -> ir.Value:
         """Return the value computed from the decision's own one; itself if it is not."""

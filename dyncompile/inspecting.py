@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["decisions_tree", "knobs_table", "plain", "size_in_bytes", "spell", "values_table"]
+__all__ = [
+    "decisions_tree",
+    "knobs_table",
+    "plain",
+    "size_in_bytes",
+    "spell",
+    "spell_macs",
+    "values_table",
+]
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -91,6 +99,11 @@ def spell(side: Side, whole: Side | None = None) -> str:
     """Spell a cost, and its share of the whole network."""
     share = f" ({side.macs / whole.macs:.1%})" if whole and whole.macs else ""
     return f"{_count(side.macs)} MACs{share}, {size_in_bytes(side.weight_bytes)} of weights"
+
+
+def spell_macs(count: int) -> str:
+    """Spell multiply-accumulates, as in ``1.26 M MACs``."""
+    return f"{_count(count)} MACs"
 
 
 def size_in_bytes(count: int) -> str:

@@ -45,6 +45,7 @@ class _Choice:
         return frozenset().union(*(options for options, _ in self.branches))
 
     def under(self, option: int) -> tuple[_Choice, ...]:
+        option = min(option, max(self.options))  # beyond its last, a switch takes its last
         for options, inner in self.branches:
             if option in options:
                 return inner

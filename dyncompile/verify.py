@@ -33,6 +33,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from dyncompile import markers
+from dyncompile.agreement import difference, tolerance_of
 from dyncompile.dialect import attach_functions
 from dyncompile.errors import (
     DyncompileError,
@@ -56,8 +57,6 @@ Array = NDArray[Any]
 Sample = Mapping[str, Array]
 Progress = Callable[[str, int, int], None]
 
-TOLERANCE = 1e-4
-_TOLERANCES = {"float16": 1e-2}  # of types in which 1e-4 is less than their own errors
 _SAMPLES_PER_PATH = 2
 
 
@@ -420,7 +419,7 @@ class _Run:
     def _tolerance(self, dtype: str) -> float:
         if self.given_tolerance is not None:
             return self.given_tolerance
-        return _TOLERANCES.get(dtype, TOLERANCE)
+        return tolerance_of(dtype)
 
     def _session(self, model: ir.Model) -> Probe:
         if self.manifest.target == "marked":
@@ -435,17 +434,17 @@ class _Run:
                 remedy="Export the network again.",
             )
         for name, want in zip(self._names, wanted, strict=True):
-            difference = _difference(got[name], want, f"{where}, output {name!r}")
+            found = _difference(got[name], want, f"{where}, output {name!r}")
             tolerance = max(self.tolerance, self._tolerance(want.dtype.name))
-            if not difference <= tolerance:
+            if not found <= tolerance:
                 raise VerificationError(
-                    f"the artifact and the model differ by {difference:.2g} of the largest"
+                    f"the artifact and the model differ by {found:.2g} of the largest"
                     f" element, where {tolerance:g} is allowed.",
                     where=f"{where}, output {name!r}",
                     remedy="Give the model and weights the file was made from; if these are,"
                     " report it.",
                 )
-            self.largest = max(self.largest, difference)
+            self.largest = max(self.largest, found)
 
 
 def _check_samples(model: ir.Model, manifest: Manifest, samples: Sequence[Sample]) -> None:
@@ -485,14 +484,7 @@ def _difference(got: Array, want: Array, where: str) -> float:
             where=where,
             remedy="Export the network again.",
         )
-    got, want = got.astype(np.float64), want.astype(np.float64)
-    is_finite = np.isfinite(want)
-    if not np.array_equal(got[~is_finite], want[~is_finite], equal_nan=True):
-        return math.inf
-    if not is_finite.any():
-        return 0.0
-    difference = np.abs(got[is_finite] - want[is_finite]).max()
-    return float(difference / max(1.0, np.abs(want[is_finite]).max()))
+    return difference(got, want)
 
 
 def _counted(taken: Sequence[Taken], model: ir.Model) -> Iterator[tuple[Taken, int]]:

@@ -6,15 +6,18 @@ __all__ = ["main"]
 
 import click
 
+from dyncompile.cli.bench import bench_command
 from dyncompile.cli.demo import demo_command
 from dyncompile.cli.export import export_command
 from dyncompile.cli.inspect import inspect_command
+from dyncompile.cli.optimize import optimize_command
 from dyncompile.cli.run import run_command
 from dyncompile.cli.verify import verify_command
 from dyncompile.errors import DyncompileError
 
 _EXTRAS = {
     **dict.fromkeys(("onnxscript", "safetensors", "sklearn", "torch"), "methods"),
+    **dict.fromkeys(("jinja2", "matplotlib"), "report"),
     "onnxruntime": "cpu",
 }
 
@@ -45,5 +48,13 @@ def main() -> None:
     """Compile dynamic PyTorch networks for ONNX Runtime."""
 
 
-for command in (export_command, inspect_command, run_command, verify_command, demo_command):
+for command in (
+    bench_command,
+    export_command,
+    inspect_command,
+    optimize_command,
+    run_command,
+    verify_command,
+    demo_command,
+):
     main.add_command(command)

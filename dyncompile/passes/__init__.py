@@ -8,14 +8,26 @@ __all__ = [
     "CheckDepth",
     "DefaultKnobs",
     "FoldImpliedSelectors",
+    "FoldViews",
+    "GatesFromIfs",
     "GatesFromMasks",
+    "GatesFromSelects",
+    "InvariantsOutOfLoops",
     "NameUniquely",
+    "NoteDecisions",
     "OmitDefaults",
     "OmitInnerTypes",
     "OrientGates",
+    "PinForeignNodes",
     "PlaceWeights",
     "ResidualsIntoGates",
+    "ScansFromLoops",
+    "ShareConditions",
+    "ShareWeights",
     "SplitDecisions",
+    "SwitchesFromGathers",
+    "UnpinNodes",
+    "UnrollScans",
 ]
 
 from dyncompile.passes.activations_into_gates import ActivationsIntoGates
@@ -23,11 +35,23 @@ from dyncompile.passes.branch_on_decisions import BranchOnDecisions
 from dyncompile.passes.check_depth import CheckDepth
 from dyncompile.passes.default_knobs import DefaultKnobs
 from dyncompile.passes.fold_implied_selectors import FoldImpliedSelectors
+from dyncompile.passes.fold_views import FoldViews
+from dyncompile.passes.gates_from_ifs import GatesFromIfs
 from dyncompile.passes.gates_from_masks import GatesFromMasks
+from dyncompile.passes.gates_from_selects import GatesFromSelects
+from dyncompile.passes.invariants_out_of_loops import InvariantsOutOfLoops
 from dyncompile.passes.name_uniquely import NameUniquely
+from dyncompile.passes.note_decisions import NoteDecisions
 from dyncompile.passes.omit_defaults import OmitDefaults
 from dyncompile.passes.omit_inner_types import OmitInnerTypes
 from dyncompile.passes.orient_gates import OrientGates
+from dyncompile.passes.pin_foreign_nodes import PinForeignNodes
 from dyncompile.passes.place_weights import PlaceWeights
 from dyncompile.passes.residuals_into_gates import ResidualsIntoGates
+from dyncompile.passes.scans_from_loops import ScansFromLoops
+from dyncompile.passes.share_conditions import ShareConditions
+from dyncompile.passes.share_weights import ShareWeights
 from dyncompile.passes.split_decisions import SplitDecisions
+from dyncompile.passes.switches_from_gathers import SwitchesFromGathers
+from dyncompile.passes.unpin_nodes import UnpinNodes
+from dyncompile.passes.unroll_scans import UnrollScans

@@ -16,6 +16,7 @@ from dyncompile.passes.decision_runs import is_heavy, returning, runs, with_work
 from dyncompile.passes.exclusive_work import exclusive_work
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.option_tree import Region, plan_branches
+from dyncompile.passes.rounds import forget_decisions_of_rounds
 from dyncompile.passes.scopes import Scopes, graphs_of
 from dyncompile.passes.sequence import Sequence
 
@@ -35,7 +36,8 @@ class BranchOnDecisions(ir.passes.InPlacePass):
     options: a ladder where their work nests, balanced where it is disjoint.
 
     Where weights live is left to ``PlaceWeights``. Every decision's value carries the
-    metadata ``dyncompile.decision``, every If also the options of its branches.
+    metadata ``dyncompile.decision``, every If also the options of its branches; but not those
+    of decisions that are made in the body of a loop, once per round.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -49,6 +51,7 @@ class BranchOnDecisions(ir.passes.InPlacePass):
             waiting.extend(inner for node in graph for inner in graphs_of(node))
         if modified:
             NameUniquely()(model)  # copies have the names of their originals
+            forget_decisions_of_rounds(model)
         return ir.passes.PassResult(model, modified=modified)
 
 

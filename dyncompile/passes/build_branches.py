@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["BranchBuilder", "like"]
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from dyncompile.dialect import DECISION, ELSE, THEN, Selector
 from dyncompile.errors import GraphError
+from dyncompile.passes.copying import copied, rewire
 from dyncompile.passes.option_tree import Plan, Region
-from dyncompile.passes.scopes import graphs_of, nested_nodes
+from dyncompile.passes.scopes import graphs_of
 
 Values = dict[ir.Value, ir.Value]
 
@@ -74,12 +75,12 @@ class BranchBuilder:
             node.graph.remove(node)
             placed = node
         else:
-            placed = _copy(node)
+            placed = copied(node)
             values.update(zip(node.outputs, placed.outputs, strict=True))
         if len(plan.options) == 1:
             for graph in graphs_of(placed):
                 _decide_inside(graph, self._selector.decision, plan.options[0])
-        _rewire(placed, find)
+        rewire(placed, find)
         return placed
 
     def _branch(self, plan: Plan, values: Values) -> list[ir.Node]:
@@ -217,35 +218,4 @@ def _decide_inside(graph: ir.Graph, decision: ir.Value, option: int) -> None:
     for node in reversed(list(graph)):
         if not any(value.uses() or value.is_graph_output() for value in node.outputs):
             graph.remove(node)
-            _rewire(node, lambda _: None)
-
-
-def _rewire(node: ir.Node, find: Callable[[ir.Value | None], ir.Value | None]) -> None:
-    for reader in (node, *nested_nodes(node)):
-        for index, value in enumerate(reader.inputs):
-            found = find(value)
-            if found is not value:
-                reader.replace_input_with(index, found)
-
-
-def _copy(node: ir.Node) -> ir.Node:
-    attributes = [
-        ir.AttrGraph(attribute.name, attribute.as_graph().clone(allow_outer_scope_values=True))
-        if attribute.type == ir.AttributeType.GRAPH
-        else attribute
-        for attribute in node.attributes.values()
-    ]
-    copy = ir.Node(
-        node.domain,
-        node.op_type,
-        node.inputs,
-        attributes,
-        num_outputs=len(node.outputs),
-        version=node.version,
-        name=node.name,
-        metadata_props=dict(node.metadata_props),
-    )
-    for old, new in zip(node.outputs, copy.outputs, strict=True):
-        new.name, new.type, new.shape = old.name, old.type, old.shape
-        new.metadata_props.update(old.metadata_props)
-    return copy
+            rewire(node, lambda _: None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["add_constant"]
+__all__ = ["add_constant", "shared_constant"]
 
 import numpy as np
 import onnx_ir as ir
@@ -17,3 +17,17 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.V
     )
     graph.register_initializer(value)
     return value
+
+
+def shared_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:
+    """Return an initializer of that value, under the name or a numbered one; add it if need be."""
+    free, count = name, 1
+    while (known := graph.initializers.get(free)) is not None:
+        tensor = known.const_value
+        if tensor is not None and not known.is_graph_input():
+            same = tensor.dtype.numpy() == array.dtype and tensor.nbytes == array.nbytes
+            if same and np.array_equal(tensor.numpy(), array):
+                return known
+        count += 1
+        free = f"{name}.{count}"
+    return add_constant(graph, free, array)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import PINNED, Selector
 from dyncompile.passes.decision_order import is_call_wide
 from dyncompile.passes.scopes import graphs_of, inputs_of, nested_nodes
 from dyncompile.passes.sequence import Sequence
@@ -59,7 +59,7 @@ def _on_the_way(node: ir.Node, below: set[ir.Node], masks: Mapping[ir.Node, int]
 
 def _may_repeat(between: set[ir.Node], *, call_wide: bool, copies: int) -> bool:
     """Whether nodes may stand in every branch: light ones, or anything that a knob decides."""
-    if any(Selector.from_node(node) for node in between):
+    if any(Selector.from_node(node) or PINNED in node.metadata_props for node in between):
         return False
     if not call_wide:
         return len(between) <= _SHORT and not any(map(is_heavy, between))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector, option_count
+from dyncompile.dialect import PINNED, Selector, option_count
 from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
 from dyncompile.passes.sequence import Sequence
 
@@ -26,7 +26,7 @@ def exclusive_work(
 
     Returns:
         Node to bit mask: bit i is set if the node is needed under option i. Nodes needed under
-        all options are left out. Every other decision counts as undecided.
+        all options are left out, and so are pinned ones. Every other decision counts as undecided.
 
     The walk goes backwards from the options and stops at the first node that is always needed,
     so its cost is the work found, not the graph.
@@ -49,7 +49,7 @@ def exclusive_work(
     while queue:
         *_, node = heapq.heappop(queue)
         mask = needs.of_outputs(node, needs.full)
-        if mask != needs.full:
+        if mask != needs.full and PINNED not in node.metadata_props:
             needs.known[node] = mask
             visit(inputs_of(node))
     return {node: mask for node, mask in needs.known.items() if node in sequence}

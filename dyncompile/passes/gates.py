@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["gate_like", "is_single", "lone_gate"]
+__all__ = ["gate_like", "has_one_element", "is_single", "lone_gate"]
 
 import onnx_ir as ir
 
@@ -20,6 +20,11 @@ def lone_gate(value: ir.Value | None) -> Selector | None:
 def is_single(value: ir.Value) -> bool:
     """Whether the shape is known to be [] or [1]."""
     return value.shape is not None and len(value.shape) <= 1 and all(n == 1 for n in value.shape)
+
+
+def has_one_element(value: ir.Value) -> bool:
+    """Whether the shape is known and every size in it is 1."""
+    return value.shape is not None and all(size == 1 for size in value.shape)
 
 
 def gate_like(gate: Selector, off: ir.Value, on: ir.Value) -> ir.Node:

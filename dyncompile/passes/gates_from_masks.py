@@ -6,14 +6,10 @@ __all__ = ["GatesFromMasks"]
 
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from dyncompile.dialect import DOMAIN, Selector
-from dyncompile.passes.constants import add_constant
-from dyncompile.passes.gates import is_single
-
-_RESHAPING = {"Reshape", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity"}
+from dyncompile.passes.masks import masked, zeros_like
 
 
 @dataclass(frozen=True)
@@ -33,68 +29,28 @@ class GatesFromMasks(ir.passes.InPlacePass):
         modified = False
         names = {s.name for node in model.graph if (s := Selector.from_node(node)) is not None}
         for node in list(model.graph):
-            if node.op_type == "Mul" and not node.domain:
-                modified |= _rewrite(node, model.graph, names)
+            found = masked(node)
+            if found is not None:
+                _rewrite(node, *found, model.graph, names)
+                modified = True
         return ir.passes.PassResult(model, modified=modified)
 
 
-def _rewrite(node: ir.Node, graph: ir.Graph, names: set[str]) -> bool:
-    for index, value in enumerate(node.inputs):
-        other = node.inputs[1 - index]
-        decision = _decision_behind(value) if value is not None else None
-        output = node.outputs[0]
-        if decision is None or other is None or other.producer() is None:
-            continue
-        if not _is_static(output) or other.shape != output.shape or not output.shape:
-            continue
-        zeros = ir.Node(
-            "",
-            "ConstantOfShape",
-            [_dims(graph, output)],
-            [ir.AttrTensor("value", ir.tensor(np.zeros(1, output.dtype.numpy())))],  # type: ignore[union-attr]
-        )
-        zeros.outputs[0].name = f"{output.name}.off"
-        zeros.outputs[0].type, zeros.outputs[0].shape = output.type, output.shape
-        name = _name(node, names)
-        gate = ir.Node(
-            DOMAIN,
-            "Gate",
-            [decision, other, zeros.outputs[0]],
-            [ir.AttrString("name", name)],
-            name=node.name,
-            metadata_props=dict(node.metadata_props),
-        )
-        ir.convenience.replace_nodes_and_values(
-            graph, node, [node], [zeros, gate], node.outputs, gate.outputs
-        )
-        return True
-    return False
-
-
-def _decision_behind(value: ir.Value) -> ir.Value | None:
-    """Return the bool a 0/1 factor is made from, if it is one decision."""
-    cast = False
-    node = value.producer()
-    while node is not None and not node.domain and node.inputs and node.inputs[0] is not None:
-        if node.op_type == "Cast" and node.inputs[0].dtype == ir.DataType.BOOL:
-            cast = True
-        elif node.op_type not in _RESHAPING and node.op_type != "Cast":
-            break
-        value = node.inputs[0]
-        node = value.producer()
-        if cast and is_single(value):
-            break
-    found = cast and value.dtype == ir.DataType.BOOL and is_single(value)
-    return value if found and not value.is_initializer() else None
-
-
-def _is_static(value: ir.Value) -> bool:
-    return value.shape is not None and all(isinstance(n, int) for n in value.shape)
-
-
-def _dims(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    assert value.shape is not None
-    return add_constant(graph, f"{value.name}.dims", np.asarray(value.shape.numpy(), np.int64))
+def _rewrite(
+    node: ir.Node, decision: ir.Value, factor: ir.Value, graph: ir.Graph, names: set[str]
+) -> None:
+    zeros = zeros_like(node.outputs[0], graph)
+    gate = ir.Node(
+        DOMAIN,
+        "Gate",
+        [decision, factor, zeros.outputs[0]],
+        [ir.AttrString("name", _name(node, names))],
+        name=node.name,
+        metadata_props=dict(node.metadata_props),
+    )
+    ir.convenience.replace_nodes_and_values(
+        graph, node, [node], [zeros, gate], node.outputs, gate.outputs
+    )
 
 
 def _name(node: ir.Node, taken: set[str]) -> str:

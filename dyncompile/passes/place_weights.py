@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from dyncompile.passes.constants import add_constant
+from dyncompile.passes.constants import shared_constant
 from dyncompile.passes.scopes import graphs_of
 
 # Operators whose runtime kernels prepare constant inputs once, at load.
@@ -125,7 +125,4 @@ def _dims(value: ir.Value, home: ir.Graph) -> ir.Value:
     """Return the dimensions of a constant, stored beside it, once for all of that shape."""
     assert value.const_value is not None
     dims = np.asarray(value.const_value.shape.numpy(), np.int64)
-    name = "dims." + "x".join(map(str, dims))
-    if name not in home.initializers:
-        add_constant(home, name, dims)
-    return home.initializers[name]
+    return shared_constant(home, "dims." + "x".join(map(str, dims)), dims)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ["FINISHING", "PASSES"]
+__all__ = ["FINISHING", "FOREIGN", "FOREIGN_AS_IT_IS", "LOOPS", "PASSES", "WEIGHTS"]
 
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass
 
 from dyncompile.passes import (
     ActivationsIntoGates,
     BranchOnDecisions,
     CheckDepth,
     FoldImpliedSelectors,
+    GatesFromIfs,
     GatesFromMasks,
+    GatesFromSelects,
+    InvariantsOutOfLoops,
+    NameUniquely,
+    NoteDecisions,
     OmitDefaults,
     OmitInnerTypes,
     OrientGates,
+    PinForeignNodes,
     PlaceWeights,
     ResidualsIntoGates,
+    ScansFromLoops,
+    ShareConditions,
+    ShareWeights,
     SplitDecisions,
+    SwitchesFromGathers,
+    UnpinNodes,
+    UnrollScans,
 )
 
 PASSES: tuple[ir.passes.PassBase, ...] = (
@@ -36,5 +48,49 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     CheckDepth(),
 )
 
+# Loops over stacked weights, in files made elsewhere.
+LOOPS: tuple[ir.passes.PassBase, ...] = (
+    InvariantsOutOfLoops(),
+    ScansFromLoops(),
+    UnrollScans(),
+    SwitchesFromGathers(),
+)
+
+# For files made elsewhere: back to markers, and on from there.
+FOREIGN: tuple[ir.passes.PassBase, ...] = (
+    NameUniquely(),
+    LiftConstantsToInitializersPass(size_limit=33),
+    PinForeignNodes(),
+    ShareConditions(),
+    RemoveUnusedNodesPass(),
+    *LOOPS,
+    GatesFromIfs(),
+    GatesFromSelects(),
+    ShareWeights(),
+    ResidualsIntoGates(),
+    ActivationsIntoGates(),
+    OrientGates(),
+    FoldImpliedSelectors(),
+    RemoveUnusedNodesPass(),
+    BranchOnDecisions(),
+    SplitDecisions(),
+    RemoveUnusedNodesPass(),
+    NoteDecisions(),
+    PlaceWeights(),
+    CheckDepth(),
+)
+
+# The same where Ifs had better stay as they are, and where everything had.
+FOREIGN_AS_IT_IS: tuple[ir.passes.PassBase, ...] = tuple(
+    one for one in FOREIGN if not isinstance(one, GatesFromIfs)
+)
+WEIGHTS: tuple[ir.passes.PassBase, ...] = (
+    NameUniquely(),
+    LiftConstantsToInitializersPass(size_limit=33),
+    RemoveUnusedNodesPass(),
+    NoteDecisions(),
+    PlaceWeights(),
+)
+
 # After the manifest is made: costs and scores are read from types.
-FINISHING: tuple[ir.passes.PassBase, ...] = (OmitInnerTypes(),)
+FINISHING: tuple[ir.passes.PassBase, ...] = (OmitInnerTypes(), UnpinNodes())

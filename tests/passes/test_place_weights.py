@@ -86,3 +86,66 @@ def test_a_small_shared_constant_is_copied() -> None:
 )
 def test_leaves_alone(graph: str) -> None:
     assert_untouched(PlaceWeights(), graph)
+
+
+SQUARE = "float[6,6] w = {" + ", ".join(str(i / 9) for i in range(36)) + "}"
+LOOP = """main (int64 n, bool go, float[1,6] x) => (float[1,6] y, float[6,6] z) %s {
+    z = %s
+    y = Loop (n, go, x) <body = round (int64 i, bool c, float[1,6] s) => (bool d, float[1,6] t) %s {
+        %s
+        d = Identity (c)
+        t = MatMul (s, %s)
+    }>
+}"""
+SCAN = """main (float[1,6] x, float[3,6] rows) => (float[1,6] y) %s {
+    y = Scan <num_scan_inputs = 1, body =
+        round (float[1,6] s, float[6] row) => (float[1,6] t) %s {
+            m = MatMul (s, w)
+            t = Add (m, row)
+        }> (x, rows)
+}"""
+NESTED = """main (int64 n, bool go, float[1,6] x) => (float[1,6] y) %s {
+    y = Loop (n, go, x) <body = round (int64 i, bool c, float[1,6] s) => (bool d, float[1,6] t) {
+        d = Identity (c)
+        t = Loop (n, go, s) <body = inner (int64 j, bool e, float[1,6] p)
+            => (bool f, float[1,6] q) %s { f = Identity (e) q = MatMul (p, w) }>
+    }>
+}"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            LOOP % (f"<{SQUARE}>", "Identity (z0)", "", "", "w"),
+            LOOP % ("", "Identity (z0)", f"<{SQUARE}>", "", "w"),
+            id="a loop",
+        ),
+        pytest.param(SCAN % (f"<{SQUARE}>", ""), SCAN % ("", f"<{SQUARE}>"), id="a scan"),
+        pytest.param(
+            NESTED % (f"<{SQUARE}>", ""), NESTED % ("", f"<{SQUARE}>"), id="a loop in a loop"
+        ),
+        pytest.param(
+            LOOP % (f"<{SQUARE}>", "Abs (w)", "", "", "w"),
+            LOOP
+            % (
+                f'<{SQUARE}, int64[2] "dims.6x6" = {{6, 6}}>',
+                "Abs (w)",
+                "",
+                '"w.in.round" = Reshape (w, "dims.6x6")',
+                '"w.in.round"',
+            ),
+            id="a loop, and what is around it",
+        ),
+    ],
+)
+def test_a_weight_of_a_body_stands_in_it_or_is_seen_there_through_a_view(
+    before: str, after: str
+) -> None:
+    before, after = (
+        text.replace("(int64 n, bool go,", "(int64 n, float[6,6] z0, bool go,")
+        if "z0" in text
+        else text
+        for text in (before, after)
+    )
+    assert_rewrites(PlaceWeights(), before=before, after=after)

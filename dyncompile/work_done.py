@@ -1,0 +1,44 @@
+"""Which operators run along a path."""
+
+from __future__ import annotations
+
+__all__ = ["adds_work", "operators_along"]
+
+from collections import Counter
+from collections.abc import Mapping
+
+import onnx_ir as ir
+
+from dyncompile.dialect import DECISION, THEN
+from dyncompile.passes.scopes import graphs_of
+
+# What passes add: branches, copies, constants, views of weights, decisions taken apart.
+_FREE = {"Constant", "ConstantOfShape", "Expand", "Identity", "If", "Reshape", "Split"}
+
+
+def operators_along(graph: ir.Graph, path: Mapping[str, int]) -> Counter[str]:
+    """Count the operators that run; of branches that the path does not choose, the most of each.
+
+    Args:
+        graph: Its Ifs say which decision they test.
+        path: Options by decision. Bodies of loops count as one round.
+    """
+    found: Counter[str] = Counter()
+    for node in graph:
+        found[node.op_type] += 1
+        inner = list(graphs_of(node))
+        option = path.get(node.metadata_props.get(DECISION, ""))
+        if option is not None and node.op_type == "If":
+            holds = str(option) in node.metadata_props[THEN].split(",")
+            name = "then_branch" if holds else "else_branch"
+            inner = [node.attributes[name].as_graph()]
+        most: Counter[str] = Counter()
+        for branch in inner:
+            most |= operators_along(branch, path)
+        found += most
+    return found
+
+
+def adds_work(before: Counter[str], after: Counter[str]) -> bool:
+    """Whether something runs that did not, apart from what passes add for nothing."""
+    return any(name not in _FREE for name in after - before)
