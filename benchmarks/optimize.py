@@ -23,7 +23,7 @@ from benchmarks.exported import Example, Given
 from benchmarks.figures import ratio_row, weigh
 from benchmarks.harness import OURS, STATIC, Bench, Row, command, feeds, image
 from dyncompile.errors import one_line
-from dyncompile.optimizing import optimize
+from dyncompile.optimizing.optimize import optimize
 
 EXPORTED, TRIP = "as exported", "+ graphsurgeon"
 

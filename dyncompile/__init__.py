@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from dyncompile.exporting import export
     from dyncompile.markers import early_exit, follow, gate, level_value, per_level, switch
     from dyncompile.measuring.bench import bench
-    from dyncompile.optimizing import optimize
+    from dyncompile.optimizing.optimize import optimize
     from dyncompile.runtime import Net, load
 
 _HOMES = {
     "bench": "dyncompile.measuring.bench",
     "export": "dyncompile.exporting",
-    "optimize": "dyncompile.optimizing",
+    "optimize": "dyncompile.optimizing.optimize",
     "load": "dyncompile.runtime",
     "Net": "dyncompile.runtime",
     **dict.fromkeys(

@@ -24,7 +24,8 @@ from dyncompile.manifest import METADATA_KEY, ExternalData, Manifest
 
 _IR_VERSION = 10
 _EXTERNAL_FROM_BYTES = 1_800_000_000
-_INLINE_UP_TO_BYTES = 1024  # shapes and other constants that shape inference reads
+_INLINE_UP_TO_BYTES = 1024
+_INLINE_INTEGERS_UP_TO_BYTES = 65_536  # sizes and positions, which shape inference reads
 _ALIGNMENT = 4096  # a page, so that the runtime can map the file
 _PRODUCER = "dyncompile"
 _FOREIGN_METADATA = ("pkg.", "namespace")
@@ -147,7 +148,10 @@ def _weights(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
 
 def _is_large(tensor: ir.TensorProtocol) -> bool:
     """Whether a tensor is worth a place in a second file."""
-    return tensor.nbytes > _INLINE_UP_TO_BYTES and tensor.dtype != ir.DataType.STRING
+    if tensor.dtype == ir.DataType.STRING:
+        return False
+    is_integer = tensor.dtype in {ir.DataType.INT32, ir.DataType.INT64}
+    return tensor.nbytes > (_INLINE_INTEGERS_UP_TO_BYTES if is_integer else _INLINE_UP_TO_BYTES)
 
 
 def _write_weights(

@@ -134,6 +134,19 @@ def test_a_weight_of_several_graphs_is_stored_once(tmp_path: Path) -> None:
     assert (tmp_path / "net.onnx.data").stat().st_size == 64 * 64 * 4
 
 
+def test_sizes_stay_where_shape_inference_reads_them(tmp_path: Path) -> None:
+    model = parse(
+        f"""main (float[200] x) => (float[1] y) <int64[200] sizes = {{{", ".join("1" * 200)}}}> {{
+            {", ".join(f"part{n}" for n in range(200))} = Split <axis = 0> (x, sizes)
+            y = Add (part0, part199)
+        }}"""
+    )
+    artifact.write(model, MANIFEST, tmp_path / "net.onnx", external_data=True)
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    (y,) = session.run(None, {"x": np.arange(200, dtype=np.float32)})
+    assert y == 199
+
+
 def test_large_weights_go_to_a_second_file_by_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

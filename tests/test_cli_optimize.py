@@ -13,7 +13,15 @@ from click.testing import CliRunner, Result
 from dyncompile import artifact
 from dyncompile.cli import main
 from dyncompile.manifest import Manifest
-from tests.foreign_files import CUSTOM, CUSTOM_HEADER, PLAIN, SELECTS, SIZE, TWO_IFS, write
+from tests.optimizing.foreign_files import (
+    CUSTOM,
+    CUSTOM_HEADER,
+    PLAIN,
+    SELECTS,
+    SIZE,
+    TWO_IFS,
+    write,
+)
 from tests.support import parse
 
 MARKED = """main (bool take, float[1,4] x) => (float[1,4] y) {
@@ -69,7 +77,7 @@ def test_it_says_what_changed_and_what_that_should_win() -> None:
         " them; now it can\n"
         "  Up to 100% less to compute, depending on the path\n"
         "  Fewer Ifs to enter: 1\n"
-        "Compared: 4 samples and 2 forced paths (all there are); largest difference 0 of the"
+        "Compared: 6 samples and 2 forced paths (all there are); largest difference 0 of the"
         " largest element."
     )
 
@@ -113,7 +121,7 @@ def test_samples_and_descriptions_of_inputs_are_used() -> None:
     *_, last = done("ifs.onnx", "--samples", "data.npz", "-o", "out.onnx")
     assert last.startswith("Compared: 7 samples")
     *_, last = done("ifs.onnx", "--input", f"x=float32[1,{SIZE}]:0..1", "-o", "out.onnx")
-    assert last.startswith("Compared: 4 samples")
+    assert last.startswith("Compared: 6 samples")
 
 
 def test_it_needs_no_torch() -> None:

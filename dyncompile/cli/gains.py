@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["changes", "expectations", "reasons"]
 
-from dyncompile.gains import Gains
 from dyncompile.inspecting import size_in_bytes, spell_macs
+from dyncompile.optimizing.gains import Gains
 
 
 def changes(gains: Gains) -> list[str]:
@@ -26,6 +26,8 @@ def changes(gains: Gains) -> list[str]:
             f"Weights that now stand in the branches and bodies that use them, or are read there"
             f" through a view: {gains.weights}, {size_in_bytes(gains.weight_bytes)}"
         )
+    if gains.blocked:
+        lines.append(f"Maps that branches read in ONNX Runtime's blocked layout: {gains.blocked}")
     if always > always_after:
         lines.append(
             f"Ran in every call, now under a decision: {spell_macs(always - always_after)}"
@@ -43,6 +45,8 @@ def expectations(gains: Gains) -> list[str]:
             f"{gains.faster_macs / gains.macs:.0%} of the multiply-accumulates read weights that"
             " ONNX Runtime could not prepare for them; now it can"
         )
+    if gains.blocked:
+        lines.append("Additions and concatenations of these maps need no change of layout")
     if gains.saving > 0:
         lines.append(f"Up to {gains.saving:.0%} less to compute, depending on the path")
     if gains.ifs[1] < gains.ifs[0]:

@@ -18,7 +18,7 @@ from dyncompile.inspecting import size_in_bytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dyncompile.optimizing import Optimization
+    from dyncompile.optimizing.optimize import Optimization
 
 _MOST_NAMES = 8
 
@@ -55,7 +55,7 @@ def optimize_command(  # noqa: PLR0913, PLR0917 - click gives them by name
 
     from dyncompile.array_files import read_arrays
     from dyncompile.input_specs import parse_input
-    from dyncompile.optimizing import optimize
+    from dyncompile.optimizing.optimize import optimize
 
     specs = [parse_input(text) for text in inputs]
     samples = None if samples_file is None else _by_name(read_arrays(samples_file), samples_file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ActivationsIntoGates",
+    "BlockCapturedMaps",
     "BranchOnDecisions",
     "CheckDepth",
     "DefaultKnobs",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 from dyncompile.passes.activations_into_gates import ActivationsIntoGates
+from dyncompile.passes.block_captured_maps import BlockCapturedMaps
 from dyncompile.passes.branch_on_decisions import BranchOnDecisions
 from dyncompile.passes.check_depth import CheckDepth
 from dyncompile.passes.default_knobs import DefaultKnobs

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from dyncompile.dialect import DECISION, ELSE, THEN, Selector
 from dyncompile.manifest import Decision
+from dyncompile.passes.block_captured_maps import is_block_entry
 from dyncompile.passes.decision_values import require_value, values_by_name
 from dyncompile.passes.fold_views import FoldViews
 from dyncompile.passes.scopes import graphs_of, nested_nodes
@@ -28,8 +29,8 @@ def take_path(
     After, on the path ``take=1``: ``y = block(x)``
 
     Every If that was made from a decision on the path gives way to its branch, every marker to
-    its option. Work that nothing needs any more goes, weights move to the graph that reads
-    them, views of weights are folded. Ifs of other decisions or of none, and loops, stay; so
+    its option. Work that nothing needs any more goes, copies too, weights move to the graph that
+    reads them, views of weights are folded. Ifs of other decisions or of none, and loops, stay; so
     do all inputs and outputs.
 
     Args:
@@ -46,7 +47,7 @@ def take_path(
     kept = {require_value(values, name, d.name): d.kind for d in scores for name in d.values}
     _take(copy.graph, path)
     for node in list(copy.graph.all_nodes()):
-        if node.op_type == "Identity" and not node.domain:
+        if (node.op_type == "Identity" and not node.domain) or is_block_entry(node):
             _pass_on(node)
     for value, kind in kept.items():
         if _may_be_output(value, copy.graph):
@@ -133,8 +134,8 @@ def _may_be_output(value: ir.Value, graph: object) -> bool:
 
 
 def _pass_on(node: ir.Node) -> None:
-    """Remove an Identity, unless an output needs it."""
+    """Remove a copy, unless an output needs it."""
     (source,), (result,) = node.inputs, node.outputs
-    assert source is not None, "Identity has an input"
+    assert source is not None, "a copy has an input"
     if not result.is_graph_output() or _may_be_output(source, node.graph):
         _give_way(node, [source])

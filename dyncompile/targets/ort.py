@@ -9,6 +9,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from dyncompile.passes import (
     ActivationsIntoGates,
+    BlockCapturedMaps,
     BranchOnDecisions,
     CheckDepth,
     FoldImpliedSelectors,
@@ -44,6 +45,7 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     SplitDecisions(),
     RemoveUnusedNodesPass(),
     PlaceWeights(),
+    BlockCapturedMaps(),
     OmitDefaults(),
     CheckDepth(),
 )
@@ -77,6 +79,7 @@ FOREIGN: tuple[ir.passes.PassBase, ...] = (
     RemoveUnusedNodesPass(),
     NoteDecisions(),
     PlaceWeights(),
+    BlockCapturedMaps(),
     CheckDepth(),
 )
 
@@ -90,6 +93,7 @@ WEIGHTS: tuple[ir.passes.PassBase, ...] = (
     RemoveUnusedNodesPass(),
     NoteDecisions(),
     PlaceWeights(),
+    BlockCapturedMaps(),
 )
 
 # After the manifest is made: costs and scores are read from types.

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from dyncompile.work_done import adds_work, operators_along
+from dyncompile.optimizing.work_done import adds_work, operators_along
 from tests.lowered import nested, switched
 
 

@@ -1,7 +1,7 @@
 import onnx_ir as ir
 
 from dyncompile import pipeline
-from dyncompile.path_sample import sample_paths
+from dyncompile.optimizing.path_sample import sample_paths
 from dyncompile.paths import DecisionTree
 from dyncompile.targets import ort
 from tests.lowered import nested

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from dyncompile import cost
 from dyncompile.macs import is_counted, node_macs
+from dyncompile.passes.block_captured_maps import is_block_entry
 
 _LOOPS = {"Loop", "Scan"}
 
@@ -25,6 +26,7 @@ class Survey:
         macs: Multiply-accumulates written in the graph, whether they run or not.
         always: Those that run whatever is decided.
         outside: Those whose weight stands in a graph around their own.
+        entries: Maps that branches read in the blocked layout of the runtime.
         ready: Weights inside of branches and bodies, or seen there through a view that the
             runtime folds: the bytes of each, by identity.
         captured: Weights that branches or bodies read from outside, likewise.
@@ -35,19 +37,21 @@ class Survey:
     macs: int
     always: int
     outside: int
+    entries: int
     ready: dict[int, int]
     captured: dict[int, int]
 
     @classmethod
     def from_model(cls, model: ir.Model) -> Survey:
         """Look at a graph whose shapes are known as far as can be."""
-        ifs = loops = macs = outside = 0
+        ifs = loops = macs = outside = entries = 0
         ready: dict[int, int] = {}
         captured: dict[int, int] = {}
         known: dict[ir.Value, dict[ir.Value, int]] = {}
         for node in model.graph.all_nodes():
             ifs += node.op_type == "If"
             loops += node.op_type in _LOOPS
+            entries += is_block_entry(node)
             own = node_macs(node)
             macs += own
             away = False
@@ -59,7 +63,7 @@ class Survey:
                     (ready if is_here else captured).update(_by_tensor(weights))
             outside += own if away else 0
         always = cost.always(model).macs
-        return cls(ifs, loops, macs, always, outside, ready, captured)
+        return cls(ifs, loops, macs, always, outside, entries, ready, captured)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Gains:
         weight_bytes: Their size.
         faster_macs: Multiply-accumulates whose weight stood outside of their graph, and no
             longer does: ONNX Runtime ran them without preparing the weight.
+        blocked: Maps that branches now read in the blocked layout of the runtime.
         always_macs: What runs whatever is decided, before and after.
         macs: All multiply-accumulates of the file as it was.
         path_macs: For some paths, those of the file as it was, and now.
@@ -88,6 +93,7 @@ class Gains:
     weights: int
     weight_bytes: int
     faster_macs: int
+    blocked: int
     always_macs: tuple[int, int]
     macs: int
     path_macs: tuple[tuple[int, int], ...]
@@ -113,6 +119,7 @@ class Gains:
             or self.selections
             or self.weights
             or self.faster_macs > 0
+            or self.blocked > 0
             or self.saving > 0
             or self.rewritten
         )
@@ -140,6 +147,7 @@ def compare(
         weights=len(placed),
         weight_bytes=sum(placed.values()),
         faster_macs=max(before.outside - after.outside, 0),
+        blocked=after.entries - before.entries,
         always_macs=(before.always, after.always),
         macs=before.macs,
         path_macs=tuple(path_macs),

@@ -8,16 +8,16 @@ import onnx_ir as ir
 import pytest
 
 from dyncompile.describe import manifest_from_model
-from dyncompile.errors import VerificationError
-from dyncompile.foreign import read_foreign
+from dyncompile.errors import InputError, VerificationError
 from dyncompile.manifest import Manifest
-from dyncompile.overriding import override_decisions, override_nodes
+from dyncompile.optimizing.foreign import read_foreign
+from dyncompile.optimizing.overriding import override_decisions, override_nodes
+from dyncompile.optimizing.proving import Proof, prove
+from dyncompile.optimizing.rewriting import rewrite
 from dyncompile.passes import NameUniquely
 from dyncompile.passes.scopes import graphs_of
-from dyncompile.proving import Proof, prove
-from dyncompile.rewriting import rewrite
 from dyncompile.targets import ort
-from tests.foreign_files import SELECTS, SIZE, TWO_IFS, write
+from tests.optimizing.foreign_files import SELECTS, SIZE, TWO_IFS, X, weights, write
 from tests.support import Feeds, ort_run
 
 # The decision never holds on small inputs: only a forced path sees the branch.
@@ -127,3 +127,33 @@ def test_selections_are_overridden_in_both(tmp_path: Path) -> None:
         np.testing.assert_array_equal(have, want)
         seen.add(want.tobytes())
     assert len(seen) == 4
+
+
+# Rows of a table: an index beyond the last one is refused.
+ROWS = f"""main (int64[1] row, {X} x, bool[1] take) => ({X} y) <{weights("w0", "table")}> {{
+    r = Gather (table, row)
+    y = If (take) <
+        then_branch = on () => ({X} a) {{ m = MatMul (x, w0) a = Add (m, r) }},
+        else_branch = off () => ({X} b) {{ b = Add (x, r) }}>
+}}"""
+
+
+def rows(*numbers: int) -> list[Feeds]:
+    x, take = np.ones((1, SIZE), np.float32), np.array([True])
+    return [{"row": np.array([number]), "x": x, "take": take} for number in numbers]
+
+
+def test_drawn_samples_that_the_original_refuses_are_left_out(tmp_path: Path) -> None:
+    proof = prove(*made_of(write(tmp_path / "any.onnx", ROWS)), rows(1, SIZE, 2), drawn=True)
+    assert (proof.samples, proof.complete) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "drawn"),
+    [pytest.param((1, SIZE), False, id="given"), pytest.param((SIZE, 1), True, id="the first")],
+)
+def test_other_samples_that_the_original_refuses_are_an_error(
+    tmp_path: Path, numbers: tuple[int, ...], drawn: bool
+) -> None:
+    with pytest.raises(InputError, match="the original fails"):
+        prove(*made_of(write(tmp_path / "any.onnx", ROWS)), rows(*numbers), drawn=drawn)

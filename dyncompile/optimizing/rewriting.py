@@ -11,13 +11,13 @@ import onnx_ir as ir
 from dyncompile import cost, pipeline
 from dyncompile.describe import manifest_from_model
 from dyncompile.dialect import DECISION, ELSE, THEN, Selector
-from dyncompile.gains import Gains, Survey, compare
-from dyncompile.overriding import under_all_names
+from dyncompile.optimizing.gains import Gains, Survey, compare
+from dyncompile.optimizing.overriding import under_all_names
+from dyncompile.optimizing.path_sample import sample_paths
+from dyncompile.optimizing.work_done import adds_work, operators_along
 from dyncompile.passes import GatesFromSelects
-from dyncompile.path_sample import sample_paths
 from dyncompile.paths import DecisionTree, Path
 from dyncompile.targets import ort
-from dyncompile.work_done import adds_work, operators_along
 
 Progress = Callable[[str, int, int], None]
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 import dyncompile
-from dyncompile import artifact, optimizing
+from dyncompile import artifact
 from dyncompile.errors import DyncompileError, InputError, VerificationError
 from dyncompile.input_specs import parse_input
-from dyncompile.optimizing import optimize
+from dyncompile.optimizing.optimize import optimize
+from dyncompile.optimizing.rewriting import rewrite
 from dyncompile.passes.scopes import graphs_of
-from dyncompile.rewriting import rewrite
 from dyncompile.targets import ort as target
-from tests.foreign_files import (
+from tests.optimizing.foreign_files import (
     CUSTOM,
     CUSTOM_HEADER,
     PLAIN,
@@ -369,7 +369,7 @@ def wrongly(model: ir.Model, passes: object, tell: object) -> object:
 def test_a_result_that_computes_something_else_is_not_written(
     source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizing, "rewrite", wrongly)
+    monkeypatch.setattr("dyncompile.optimizing.optimize.rewrite", wrongly)
     with pytest.raises(VerificationError, match="differ by"):
         optimize(write(source, TWO_IFS), output)
     assert not output.exists()

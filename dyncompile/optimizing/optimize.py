@@ -15,13 +15,13 @@ import onnx_ir as ir
 from dyncompile import artifact, pipeline
 from dyncompile.describe import manifest_from_model
 from dyncompile.errors import ArtifactError
-from dyncompile.feeding import Samples, feeds_for
 from dyncompile.files import check_writable, replacing
-from dyncompile.foreign import read_foreign
-from dyncompile.gains import Gains
+from dyncompile.optimizing.feeding import Samples, feeds_for
+from dyncompile.optimizing.foreign import read_foreign
+from dyncompile.optimizing.gains import Gains
+from dyncompile.optimizing.proving import Proof, prove
+from dyncompile.optimizing.rewriting import rewrite
 from dyncompile.passes import NameUniquely
-from dyncompile.proving import Proof, prove
-from dyncompile.rewriting import rewrite
 from dyncompile.samples import InputSpec
 from dyncompile.targets import ort
 
@@ -114,7 +114,15 @@ def optimize(  # noqa: PLR0913 - one entry point, every option by name
         libraries = [Path(library) for library in custom_ops]
         pair = original, model.clone()
         file = source if is_inlined else None
-        proof = prove(*pair, manifest, feeds, file, custom_ops=libraries, progress=tell)
+        proof = prove(
+            *pair,
+            manifest,
+            feeds,
+            file,
+            drawn=samples is None,
+            custom_ops=libraries,
+            progress=tell,
+        )
     before = source.stat().st_size
     artifact.write(model, manifest, output, external_data=external_data, keep_notes=True)
     return Optimization(

@@ -87,13 +87,19 @@ def _spec(value: ir.Value, where: str) -> InputSpec:
     return InputSpec(str(value.name), value.dtype.numpy(), shape)
 
 
-def draw_feeds(specs: Sequence[InputSpec], count: int = 4, seed: int = 0) -> list[dict[str, Array]]:
-    """Return seeded inputs: normal noise for floats, 0 and 1 for what is counted or decided."""
+def draw_feeds(specs: Sequence[InputSpec], count: int = 6, seed: int = 0) -> list[dict[str, Array]]:
+    """Return seeded inputs: normal noise for floats, whole numbers for others.
+
+    Those of the first input are 0 and 1, which every file takes that counts, selects or decides;
+    those of each later one go twice as far: 0 to 3, 0 to 7.
+    """
     rng = np.random.default_rng(seed)
-    return [{spec.name: _drawn(spec, rng) for spec in specs} for _ in range(count)]
+    return [
+        {spec.name: _drawn(spec, rng, 2 << number) for spec in specs} for number in range(count)
+    ]
 
 
-def _drawn(spec: InputSpec, rng: np.random.Generator) -> Array:
+def _drawn(spec: InputSpec, rng: np.random.Generator, end: int) -> Array:
     if spec.span is not None or spec.dtype.kind == "f":
         return spec.draw(rng)
-    return rng.integers(0, 2, spec.shape).astype(spec.dtype)
+    return rng.integers(0, 2 if spec.dtype.kind == "b" else end, spec.shape).astype(spec.dtype)

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from dyncompile.dialect import DECISION, THEN
+from dyncompile.passes.block_captured_maps import is_block_entry
 from dyncompile.passes.scopes import graphs_of
 
-# What passes add: branches, copies, constants, views of weights, decisions taken apart.
+# What passes add, beside block entries: branches, copies, constants, views of weights, decisions
+# taken apart.
 _FREE = {"Constant", "ConstantOfShape", "Expand", "Identity", "If", "Reshape", "Split"}
 
 
@@ -25,7 +27,7 @@ def operators_along(graph: ir.Graph, path: Mapping[str, int]) -> Counter[str]:
     """
     found: Counter[str] = Counter()
     for node in graph:
-        found[node.op_type] += 1
+        found[node.op_type] += not is_block_entry(node)
         inner = list(graphs_of(node))
         option = path.get(node.metadata_props.get(DECISION, ""))
         if option is not None and node.op_type == "If":

@@ -13,10 +13,10 @@ from hypothesis import assume
 from dyncompile import pipeline
 from dyncompile.describe import manifest_from_model
 from dyncompile.dialect import Selector, detach_functions
+from dyncompile.optimizing.proving import prove
+from dyncompile.optimizing.rewriting import rewrite
 from dyncompile.passes import NameUniquely
 from dyncompile.passes.constants import add_constant
-from dyncompile.proving import prove
-from dyncompile.rewriting import rewrite
 from dyncompile.targets import ort
 from tests.laziness import Meter
 from tests.random_networks import Network, marked_model

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from dyncompile.agreement import difference
 from dyncompile.errors import InputError, VerificationError, one_line
 from dyncompile.manifest import Manifest
-from dyncompile.overriding import (
+from dyncompile.optimizing.overriding import (
     names_of,
     override_decisions,
     override_nodes,
     under_all_names,
 )
+from dyncompile.optimizing.path_sample import sample_paths
+from dyncompile.optimizing.running import open_file, open_pair
 from dyncompile.passes.report_decisions import report_decisions
-from dyncompile.path_sample import sample_paths
 from dyncompile.paths import DecisionTree
-from dyncompile.running import open_file, open_pair
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -67,6 +67,7 @@ def prove(  # noqa: PLR0913 - the two sides, and what to feed
     samples: Sequence[Feeds],
     source: Path | None = None,
     *,
+    drawn: bool = False,
     custom_ops: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Proof:
@@ -79,6 +80,8 @@ def prove(  # noqa: PLR0913 - the two sides, and what to feed
         samples: Inputs by name.
         source: The file that ``original`` was read from, where they differ (functions that
             were inlined): then it runs freely in the place of the model.
+        drawn: Whether nobody gave the samples: then those behind the first are left out which
+            the original refuses.
         custom_ops: Libraries of operators that the file uses.
         progress: Called with what is done, how much of it, and how much there is.
 
@@ -90,7 +93,7 @@ def prove(  # noqa: PLR0913 - the two sides, and what to feed
     """
     with ExitStack() as stack:
         comparison = _Comparison(original, result, manifest, source, custom_ops, stack)
-        return comparison.run(samples, progress or _silent)
+        return comparison.run(samples, progress or _silent, drawn=drawn)
 
 
 class _Comparison:
@@ -119,16 +122,21 @@ class _Comparison:
         self._largest = 0.0
         self._seen: set[tuple[str, int]] = set()
 
-    def run(self, samples: Sequence[Feeds], progress: Progress) -> Proof:
-        free = 0
+    def run(self, samples: Sequence[Feeds], progress: Progress, *, drawn: bool) -> Proof:
+        free: list[Feeds] = []
         for number in _within(len(samples), lambda n: progress("samples", n, len(samples))):
-            self._compare(samples[number], {}, f"sample {number}")
-            free += 1
+            try:
+                self._compare(samples[number], {}, f"sample {number}")
+            except InputError:
+                if not (drawn and free):
+                    raise
+            else:
+                free.append(samples[number])
         found, are_all = sample_paths(self._tree, _MOST_PATHS)
         paths = [path for path in found if path]
         forced = 0
         for number in _within(len(paths), lambda n: progress("paths", n, len(paths))):
-            forced += self._compare_along(paths[number], samples[number % free])
+            forced += self._compare_along(paths[number], free[number % len(free)])
         missing = [
             (decision.name, option)
             for decision in self._decisions
@@ -137,7 +145,7 @@ class _Comparison:
         ]
         all_known = len(self._known) == len(self._decisions)
         complete = are_all and all_known and forced == len(paths)
-        return Proof(free, forced, complete, self._largest, tuple(missing))
+        return Proof(len(free), forced, complete, self._largest, tuple(missing))
 
     def _compare_along(self, path: Mapping[str, int], sample: Feeds) -> bool:
         along = " ".join(f"{name}={option}" for name, option in path.items())

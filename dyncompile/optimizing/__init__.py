@@ -1,0 +1,1 @@
+"""Rewrite the control flow of ONNX files made elsewhere."""
