@@ -56,7 +56,7 @@ from dyncompile.timing import Timings
 
 OPSET = 21
 WIDTH = 120
-LABEL = "compiler overhead, untrained weights"
+LABEL = "compiler overhead: forced decisions, untrained weights, CPU only"
 STATIC, OURS, COND, ROUND_TRIP = "static", "ours", "torch.cond", "torch.cond + graphsurgeon"
 TORCH, EAGER, TORCH_COMPILE = "torch.onnx.export", "eager PyTorch", "torch.compile"
 

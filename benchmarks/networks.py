@@ -146,6 +146,12 @@ class Exits(nn.Module):
         """What the confidence is compared with, one value per decision."""
         return Threshold((0.8,) * (self.exits - 1), 0, 1)
 
+    def forcing(self, last: int) -> Tensor:
+        """Return the threshold that forces an exit: scores are computed and compared as ever."""
+        threshold = torch.full((self.exits - 1,), torch.inf)
+        threshold[last : last + 1] = -torch.inf
+        return threshold
+
     def step(self, x: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Return the features after a segment, and its scores ``float[N, 10]``."""
         x = self.segments[number](x)

@@ -104,10 +104,8 @@ def exits_scored(bench: Bench) -> Iterator[Row]:
         title, stem = f"8 exits {kind}, scored", _stem(kind)
         ours = bench.our_file(f"{stem}-scored", networks.ScoredExits(net), x)
         for last in EXITS:
-            threshold = torch.full((net.exits - 1,), torch.inf)
-            threshold[last : last + 1] = -torch.inf
             static = _static_scored(bench, stem, net, x, last)
-            given = feeds(x=x, threshold=threshold)
+            given = feeds(x=x, threshold=net.forcing(last))
             seen = bench.compare({STATIC: (static, given), OURS: (ours, given)})
             yield ratio_row(
                 title,

@@ -7,7 +7,7 @@ the paper of the method saves.
 
 from __future__ import annotations
 
-__all__ = ["GROUPS", "Gated", "decision_gate_rows", "macs", "main", "threshold_for"]
+__all__ = ["GROUPS", "Gated", "decision_gate_rows", "macs", "main"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,13 +101,13 @@ def decision_gate_rows(bench: Bench, gated: Gated, x: Tensor) -> Iterator[Row]:
     runs: dict[str, tuple[Path, timing.Feeds] | timing.Opened] = {}
     for last in exits:
         runs[_label(STATIC, last)] = statics[last], feeds(x=x)
-        given = feeds(x=x, threshold=threshold_for(net, last))
+        given = feeds(x=x, threshold=net.forcing(last))
         runs |= {_label(form, last): (files[form], given) for form in DYNAMIC}
     alike = [[_label(form, last) for form in (STATIC, *DYNAMIC)] for last in exits]
     seen = bench.compare(runs, alike)
     for last in exits:
         yield from _exit_rows(title, last, seen)
-        given = feeds(x=x, threshold=threshold_for(net, last))
+        given = feeds(x=x, threshold=net.forcing(last))
         static = networks.StaticExit(net, last)
         yield from torch_rows(bench, title, f"e{last}", (files[OURS], given), (static, (x,)))
     yield from _mean_rows(title, gated.shares(x), seen)
@@ -127,13 +127,6 @@ def _files(bench: Bench, gated: Gated, x: Tensor) -> Mapping[str, Path]:
 
 def _label(form: str, last: int) -> str:
     return f"{form}, e{last}"
-
-
-def threshold_for(net: networks.Exits, last: int) -> Tensor:
-    """Return what forces an exit; the scores are computed and compared as ever."""
-    threshold = torch.full((net.exits - 1,), torch.inf)
-    threshold[last : last + 1] = -torch.inf
-    return threshold
 
 
 def macs(model: nn.Module, x: Tensor) -> float:

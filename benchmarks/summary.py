@@ -124,6 +124,15 @@ def _one_digit(value: float) -> str:
 
 
 _RESNET18, _RESNET20 = "ResNet-18, 5 gates", "ResNet-20, 7 gates"
+_EXPORTED = "as exported"
+
+
+def _optimized(text: str, network: str, path: str = "*") -> Line:
+    """Return a line of a file made elsewhere: beside the static network, and as it was."""
+    against = ((STATIC, 2), (_EXPORTED, 1))
+    cells = (Cell("optimize", network, name, path, digits) for name, digits in against)
+    return Line(text, tuple(cells))
+
 
 SUMMARIES: Mapping[str, Summary] = {
     "summary": Summary(
@@ -153,7 +162,7 @@ SUMMARIES: Mapping[str, Summary] = {
                 "**time saved / time saved by static prefixes**: ResNet-101, DenseNet-201,"
                 " CIFAR size, 2 early exits",
                 tuple(
-                    Cell("published", f"{name}, 2 exits", "static prefixes")
+                    Cell("published", f"{name}, 2 exits", "static prefixes", digits=3)
                     for name in ("ResNet-101", "DenseNet-201")
                 ),
             ),
@@ -166,5 +175,29 @@ SUMMARIES: Mapping[str, Summary] = {
                 ),
             ),
         ),
-    )
+    ),
+    "optimized": Summary(
+        (
+            "ONNX Runtime CPU, 1 thread, batch 1",
+            "optimized / static network of the path; as exported / optimized",
+        ),
+        (
+            _optimized("`torch.cond`: ResNet-18, 224 px, 5 gates, all on", _RESNET18, "on"),
+            _optimized("`torch.cond`: ResNet-20, CIFAR size, 7 gates, all on", _RESNET20, "on"),
+            _optimized("nested `torch.cond`: 8 early exits", "8 exits C64 S32", "e*"),
+            _optimized("nested `torch.cond`: one of four widths", "width, nested cond", "k*"),
+            _optimized("`while_loop`, weights shared by all rounds", "Loop, shared *", "n*"),
+            _optimized("`while_loop`, a weight for each round", "Loop, stacked *", "n*"),
+            _optimized("`while_loop` that stops when it is sure", "Loop, confidence", "n*"),
+            _optimized("`scan` over weights", "Scan, stacked *", ""),
+            _optimized("`Where(decision, a, b)`", "Where", "o*"),
+            Line(
+                "time for a file of some 100 MB: `optimize`, and with `--no-verify`",
+                tuple(
+                    Cell("optimize", "6 wide gates, *", "the clock", name, 1, " s")
+                    for name in ("optimize", "optimize --no-verify")
+                ),
+            ),
+        ),
+    ),
 }

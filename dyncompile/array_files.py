@@ -4,7 +4,10 @@ from __future__ import annotations
 
 __all__ = ["read_arrays", "write_arrays"]
 
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,11 @@ from dyncompile.errors import InputError
 from dyncompile.files import replacing
 
 Array = NDArray[Any]
+
+_DAMAGED = (  # what numpy and zipfile raise, depending on which byte is wrong
+    *(ValueError, EOFError, KeyError, TypeError, SyntaxError, RuntimeError, MemoryError),
+    *(OverflowError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
 
 
 def read_arrays(file: Path) -> Array | dict[str, Array]:
@@ -35,7 +43,7 @@ def read_arrays(file: Path) -> Array | dict[str, Array]:
             where=str(file),
             remedy="Check the name of the file.",
         ) from error
-    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise InputError(
             "not a .npy or .npz file of plain arrays, or damaged.",
             where=str(file),

@@ -11,7 +11,7 @@ __all__ = ["read", "serialise", "write"]
 import dataclasses
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,8 +49,8 @@ def write(
         manifest: What to say about it; ``external_data`` is filled in.
         path: The file to write.
         external_data: Whether weights go to ``<path>.data``; None decides by size (1.8 GB).
-        keep_notes: Keep versions, producer, documentation and notes of the model: those of a
-            file made elsewhere.
+        keep_notes: Keep versions, producer, documentation and metadata of the model, as of a
+            file made elsewhere; what exporters noted on single nodes goes.
 
     Raises:
         ArtifactError: the file cannot be written, or is too large for one file.
@@ -187,7 +187,11 @@ def _write_weights(
 
 
 def _content(model: ir.Model, manifest: Manifest, path: Path, *, keep_notes: bool) -> bytes:
-    proto = ir.to_proto(model) if keep_notes else _stripped(model)
+    if keep_notes:
+        proto = ir.to_proto(model)
+        _strip_graph(proto.graph, _drop_notes)
+    else:
+        proto = _stripped(model)
     proto.metadata_props.add(key=METADATA_KEY, value=manifest.to_json())
     return _bytes(proto, str(path))
 
@@ -216,18 +220,18 @@ def _stripped(model: ir.Model) -> onnx.ModelProto:
     proto.ClearField("metadata_props")
     for key, value in kept:
         proto.metadata_props.add(key=key, value=value)
-    _strip_graph(proto.graph)
+    _strip_graph(proto.graph, _strip_metadata)
     for function in proto.functions:
         _strip_metadata(function)
-        _strip_nodes(function.node)
+        _strip_nodes(function.node, _strip_metadata)
         for value in function.value_info:
             _strip_metadata(value)
     return proto
 
 
-def _strip_graph(graph: onnx.GraphProto) -> None:
-    _strip_metadata(graph)
-    _strip_nodes(graph.node)
+def _strip_graph(graph: onnx.GraphProto, strip: Callable[[Any], None]) -> None:
+    strip(graph)
+    _strip_nodes(graph.node, strip)
     stored = {tensor.name for tensor in graph.initializer}
     described = [value for value in graph.value_info if value.name not in stored]
     if len(described) < len(graph.value_info):  # says no more than the tensor does
@@ -235,27 +239,32 @@ def _strip_graph(graph: onnx.GraphProto) -> None:
         graph.value_info.extend(described)
     for entries in (graph.input, graph.output, graph.value_info, graph.initializer):
         for entry in entries:
-            _strip_metadata(entry)
+            strip(entry)
 
 
-def _strip_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+def _strip_nodes(nodes: Iterable[onnx.NodeProto], strip: Callable[[Any], None]) -> None:
     for node in nodes:
-        _strip_metadata(node)
+        strip(node)
         for attribute in node.attribute:
-            attribute.ClearField("doc_string")
+            strip(attribute)
             if attribute.HasField("t"):
-                _strip_metadata(attribute.t)
+                strip(attribute.t)
             if attribute.HasField("g"):
-                _strip_graph(attribute.g)
+                _strip_graph(attribute.g, strip)
             for graph in attribute.graphs:
-                _strip_graph(graph)
+                _strip_graph(graph, strip)
 
 
 def _strip_metadata(proto: Any) -> None:  # noqa: ANN401
-    """Clear what other tools noted on any message that has notes."""
+    """Clear what other tools noted on any message that has notes, and its documentation."""
     if proto.doc_string:
         proto.ClearField("doc_string")
-    if not proto.metadata_props:
+    _drop_notes(proto)
+
+
+def _drop_notes(proto: Any) -> None:  # noqa: ANN401
+    """Clear what exporters noted: names of modules, stack traces with the paths of a machine."""
+    if not getattr(proto, "metadata_props", None):  # attributes have none
         return
     kept = [
         (entry.key, entry.value)

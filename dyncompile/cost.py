@@ -17,6 +17,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 from dyncompile.dialect import DECISION, ELSE, THEN
 from dyncompile.macs import is_counted, node_macs, sizes
 from dyncompile.manifest import Side
+from dyncompile.passes.fold_views import viewed_shape
 from dyncompile.passes.scopes import graphs_of
 
 # Operators that take shapes, axes or positions after their one data input.
@@ -135,6 +136,10 @@ def _described(model: ir.Model) -> ir.Model:
     if all(value is None or sizes(value) is not None for value in values):
         return model
     copy = model.clone()
+    for node in copy.graph.all_nodes():  # in a branch, inference knows no constants from outside
+        shape, source = viewed_shape(node), node.inputs[0] if node.inputs else None
+        if shape is not None and source is not None and source.type is not None:
+            node.outputs[0].type, node.outputs[0].shape = source.type, ir.Shape(shape)
     ShapeInferencePass(strict_mode=False)(copy)
     return copy
 

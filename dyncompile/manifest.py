@@ -155,7 +155,7 @@ def no_manifest(where: str) -> ArtifactError:
     return ArtifactError(
         "not a dyncompile artifact: it has no manifest.",
         where=where,
-        remedy="Export the network with dyncompile.",
+        remedy="Export the network with dyncompile, or give the file to dyncompile optimize.",
     )
 
 

@@ -155,6 +155,19 @@ def test_large_weights_go_to_a_second_file_by_themselves(
     assert (tmp_path / "net.onnx.data").exists()
 
 
+def test_of_the_notes_of_a_foreign_file_those_of_exporters_go(tmp_path: Path) -> None:
+    model = weighted()
+    model.producer_name, model.doc_string = "elsewhere", "whole"
+    node = next(iter(model.graph))
+    node.doc_string = "one node"
+    node.metadata_props.update({"pkg.torch.onnx.stack_trace": "File /home/me/net.py", "own": "1"})
+    artifact.write(model, MANIFEST, tmp_path / "net.onnx", keep_notes=True)
+    read, _ = artifact.read(tmp_path / "net.onnx")
+    assert (read.producer_name, read.doc_string) == ("elsewhere", "whole")
+    node = next(iter(read.graph))
+    assert (node.doc_string, node.metadata_props) == ("one node", {"own": "1"})
+
+
 # --- nothing half-written --------------------------------------------------------------------
 
 

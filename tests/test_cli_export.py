@@ -148,7 +148,7 @@ def test_a_marked_file_is_compiled_without_torch() -> None:
     assert (results[0].returncode, results[0].stderr) == (0, "")
     assert (results[1].returncode, results[1].stdout) == (1, "")
     assert results[1].stderr == (
-        "Error: torch is not installed. Install it with: pip install 'dyncompile[methods]'\n"
+        "Error: torch is not installed. Install it with: pip install 'dyncompile[torch]'\n"
     )
 
 

@@ -124,6 +124,24 @@ def test_samples_and_descriptions_of_inputs_are_used() -> None:
     assert last.startswith("Compared: 6 samples")
 
 
+def test_weights_that_are_picked_are_named() -> None:
+    numbers = ", ".join(str(n % 7 - 3) for n in range(2 * 64 * 64))
+    graph = f"""main (float[128,64] x, int64 i) => (float[128,64] y)
+        <float[2,64,64] w = {{{numbers}}}> {{ u = Gather (w, i) y = MatMul (x, u) }}"""
+    write(Path("picks.onnx"), graph)
+    text = "\n".join(done("picks.onnx", "-o", "out.onnx"))
+    assert "  Picked weights (SwitchesFromGathers)\n  Ifs: 0 before, 1 now\n" in text
+    assert "  Rounds and picked weights: ONNX Runtime can prepare more of their weights" in text
+    assert "Little" not in text
+
+
+def test_a_library_of_operators_is_found_where_the_command_runs() -> None:
+    Path("lib.so").write_text("no library, but a file")
+    said = refusal("custom.onnx", "--custom-ops", "lib.so", "-o", "out.onnx")
+    assert said.startswith("lib.so: no library of custom operators")
+    assert "No such file" not in said
+
+
 def test_it_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

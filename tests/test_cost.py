@@ -8,6 +8,23 @@ from tests.lowered import tagged
 from tests.support import parse
 
 
+@pytest.mark.parametrize(
+    ("view", "macs"),
+    [
+        pytest.param("Reshape (w, whole)", 16, id="Reshape"),
+        pytest.param("Slice (w, none, two, none)", 8, id="Slice"),
+    ],
+)
+def test_views_of_weights_outside_of_a_branch_have_their_shape(view: str, macs: int) -> None:
+    model = parse(
+        "main (bool c, float[1,4] x) => (float[M,N] y) <float[4,4] w = {1, 2, 3, 4, 5, 6, 7, 8, 9,"
+        " 10, 11, 12, 13, 14, 15, 16}, int64[2] whole = {4, 4}, int64[1] none = {0},"
+        f" int64[1] two = {{2}}> {{ y = If (c) <then_branch = t () => (a) {{ v = {view}"
+        " a = Gemm <transB = 1> (x, v) }, else_branch = e () => (b) { b = Identity (x) }> }"
+    )
+    assert cost.total(model).macs == macs
+
+
 def weighted(graph: str, **weights: tuple[int, ...]) -> ir.Model:
     """Parse a graph and give it float32 weights of these shapes, in the outermost scope.
 

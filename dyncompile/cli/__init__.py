@@ -16,7 +16,8 @@ from dyncompile.cli.verify import verify_command
 from dyncompile.errors import DyncompileError
 
 _EXTRAS = {
-    **dict.fromkeys(("onnxscript", "safetensors", "sklearn", "torch"), "methods"),
+    **dict.fromkeys(("onnxscript", "safetensors", "torch"), "torch"),
+    "sklearn": "methods",
     **dict.fromkeys(("jinja2", "matplotlib"), "report"),
     "onnxruntime": "cpu",
 }

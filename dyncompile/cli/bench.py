@@ -16,6 +16,8 @@ from dyncompile.errors import InputError
 from dyncompile.files import check_writable, replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from dyncompile.measuring.findings import Findings
@@ -88,9 +90,9 @@ def bench_command(  # noqa: PLR0913, PLR0917 - click gives them by name
     from rich.console import Console
 
     from dyncompile.measuring.bench import bench
-    from dyncompile.measuring.points import parse_sweep
+    from dyncompile.measuring.points import parse_sweeps
 
-    _check_outputs(file, json_file, output)
+    _check_outputs(_read_files(file, against, data, weights), json_file, output)
     with showing_progress() as progress:
         findings = bench(
             file,
@@ -100,7 +102,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - click gives them by name
             labels=labels,
             logits=logits,
             limit=limit,
-            sweeps=dict(map(parse_sweep, sweeps)),
+            sweeps=parse_sweeps(sweeps),
             threads=threads,
             providers=providers,
             seconds=seconds,
@@ -119,20 +121,35 @@ def bench_command(  # noqa: PLR0913, PLR0917 - click gives them by name
         click.echo(f"Wrote {output}")
 
 
-def _check_outputs(file: Path, *outputs: Path | None) -> None:
+def _read_files(network: Path, against: str | None, *others: Path | None) -> list[Path]:
+    """Return what must not be overwritten, the network first, then its weights."""
+    files = [network, Path(f"{network}.data"), *filter(None, others)]
+    if against is not None:
+        files += [Path(against), Path(f"{against}.data"), Path(against.rpartition(":")[0])]
+    return files
+
+
+def _check_outputs(read: Sequence[Path], *outputs: Path | None) -> None:
     """Find out before minutes are spent whether the results can be written."""
-    given = [output for output in outputs if output is not None]
-    for output in given:
+    taken = list(read)
+    for output in outputs:
+        if output is None:
+            continue
         check_writable(output)
-        if output.exists() and file.exists() and output.samefile(file):
-            raise InputError(
-                "this is the network itself.",
-                where=str(output),
-                remedy="Write to another file.",
-            )
+        if any(_is_same(output, other) for other in taken):
+            is_network = _is_same(output, read[0])
+            what = "the network itself" if is_network else "named for something else too"
+            raise InputError(f"this is {what}.", where=str(output), remedy="Write to another file.")
+        taken.append(output)
     if outputs[-1] is not None:
         for package in ("jinja2", "matplotlib"):
             importlib.import_module(package)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.resolve() == other.resolve():
+        return True
+    return one.is_file() and other.is_file() and one.samefile(other)
 
 
 def _print(findings: Findings, console: Console) -> None:
@@ -152,6 +169,8 @@ def _print(findings: Findings, console: Console) -> None:
         console.print(tables.points_table(found))
         if found.parts:
             console.print(tables.parts_table(found.parts))
+    if findings.setups:
+        console.print(Text(tables.times_key(findings.setups[0])))
     for label, words in findings.others.items():
         console.print(Text(f"{label}: {words}"))
     for note in findings.notes:

@@ -14,9 +14,8 @@ def changes(gains: Gains) -> list[str]:
     lines = []
     if gains.rewritten:
         loops, loops_after = gains.loops
-        lines.append(
-            f"Loops and Scans: {loops} before, {loops_after} now ({', '.join(gains.rewritten)})"
-        )
+        what = f"Loops and Scans: {loops} before, {loops_after} now" if loops else "Picked weights"
+        lines.append(f"{what} ({', '.join(gains.rewritten)})")
     if gains.selections:
         lines.append(f"Where, and products with a mask, that became branches: {gains.selections}")
     if ifs != ifs_after:
@@ -44,6 +43,10 @@ def expectations(gains: Gains) -> list[str]:
         lines.append(
             f"{gains.faster_macs / gains.macs:.0%} of the multiply-accumulates read weights that"
             " ONNX Runtime could not prepare for them; now it can"
+        )
+    if gains.prepares_rounds:
+        lines.append(
+            "Rounds and picked weights: ONNX Runtime can prepare more of their weights now"
         )
     if gains.blocked:
         lines.append("Additions and concatenations of these maps need no change of layout")

@@ -92,6 +92,7 @@ def bench(  # noqa: PLR0913 - one entry point, every option by name
     model, manifest = _read(file)
     setups = read_setups(threads, providers)
     _check_positive(seconds, limit)
+    _check_names(model, data, labels, logits)
     inputs, is_dynamic = data_inputs(model, manifest.knobs, str(file))
     found = (
         draw_data(inputs, min(limit or DRAWN, DRAWN))
@@ -162,6 +163,24 @@ def _check_positive(seconds: float, limit: int | None) -> None:
         raise InputError(f"{seconds} is no time.", where="seconds", remedy="Give more than 0.")
     if limit is not None and limit < 1:
         raise InputError(f"{limit} samples are none.", where="limit", remedy="Give 1 or more.")
+
+
+def _check_names(
+    model: ir.Model, data: str | Path | None, labels: str | None, logits: str | None
+) -> None:
+    if data is None and labels is not None:
+        raise InputError(
+            "there is no data to hold them.",
+            where=f"--labels {labels}",
+            remedy="Leave this out, or give --data.",
+        )
+    outputs = [str(value.name) for value in model.graph.outputs]
+    if logits is not None and logits not in outputs:
+        raise InputError(
+            f"the network has no output {logits!r}; it has {', '.join(outputs)}.",
+            where="--logits",
+            remedy="Name the one that scores the classes.",
+        )
 
 
 def _words(others: Against, ran: Mapping[str, object]) -> dict[str, str]:

@@ -163,8 +163,9 @@ def _checked(labels: Array, name: str, count: int, where: str) -> NDArray[np.int
             where=where,
             remedy="Give one whole number per sample.",
         )
-    if labels.min() < 0:
-        raise _out_of_range(name, int(labels.min()), None, where)
+    for label in (int(labels.min()), int(labels.max())):
+        if not 0 <= label <= np.iinfo(np.int64).max:
+            raise _out_of_range(name, label, None, where)
     return labels.astype(np.int64)
 
 

@@ -94,12 +94,6 @@ def run_freely(
 
 def _logits(outputs: Mapping[str, Array], wanted: str | None, net: Net) -> Array:
     if wanted is not None:
-        if wanted not in outputs:
-            raise InputError(
-                f"the network has no output {wanted!r}; it has {', '.join(outputs)}.",
-                where="--logits",
-                remedy="Name the one that scores the classes.",
-            )
         if not _is_logits(outputs[wanted]):
             raise InputError(
                 f"the output {wanted!r} is"

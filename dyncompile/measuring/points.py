@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["has_range", "measured_points", "parse_sweep", "single_line"]
+__all__ = ["has_range", "measured_points", "parse_sweeps", "single_line"]
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,19 @@ STEPS = 9
 Sweeps = Mapping[str, Sequence[float]]
 
 
-def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
-    """Read ``threshold=0.5,0.7,inf``.
+def parse_sweeps(texts: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """Read texts like ``threshold=0.5,0.7,inf``; values of one knob go together.
 
     Raises:
         InputError: another form.
     """
+    sweeps: dict[str, tuple[float, ...]] = {}
+    for name, values in map(_parse_sweep, texts):
+        sweeps[name] = (*sweeps.get(name, ()), *values)
+    return sweeps
+
+
+def _parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     name, _, listed = text.partition("=")
     try:
         values = tuple(float(one) for one in listed.split(","))

@@ -142,7 +142,7 @@ def open_network(
             remedy="Install dyncompile[cpu] or dyncompile[gpu].",
         ) from error
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised
     if setup.threads is not None:
         options.intra_op_num_threads = setup.threads
     if profile is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["measure_setup", "read_setups"]
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -171,10 +172,13 @@ class _Run:
 
     def _keep(self, found: Sequence[PointFound], us: Sequence[Times]) -> None:
         """Leave what was found where ``Net.latencies`` finds it."""
-        self._net.keep_latencies(
-            Latency.of(point.point, times / 1e3, samples=len(times), drawn=self._data.file is None)
-            for point, times in zip(found, us, strict=True)
-        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self._net.keep_latencies(
+                Latency.of(p.point, times / 1e3, samples=len(times), drawn=self._data.file is None)
+                for p, times in zip(found, us, strict=True)
+            )
+        self.notes += (f"The {warning.message}" for warning in caught)
 
     def profile(self, default: PointFound, samples: Sequence[tuple[int, Taken]]) -> list[Part]:
         """Say where the time goes at the default knobs; the parts add up to the mean."""

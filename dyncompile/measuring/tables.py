@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["parts_table", "paths_key", "paths_table", "points_table", "spell_paths", "spell_setup"]
+__all__ = [
+    "parts_table",
+    "paths_key",
+    "paths_table",
+    "points_table",
+    "spell_paths",
+    "spell_setup",
+    "times_key",
+]
 
 from collections.abc import Mapping, Sequence
 
@@ -108,6 +116,17 @@ def points_table(found: SetupFound) -> Table:
         times = [f"{us:.1f}" for us in (one.mean_us, one.us.median, one.p95_us)]
         table.add_row(*map(plain, (label, *([""] if labelled else []), *times, "")))
     return table
+
+
+def times_key(found: SetupFound) -> str:
+    """Say what the columns of times and ratios are."""
+    words = [
+        "us: microseconds a call, and of paths the median ± half the width of the middle half",
+        f"/ {STATIC}, / with scores: the artifact's time over that of these networks",
+    ]
+    if other := next(iter(found.others), None):
+        words.append(f"x {other}: its mean time over that of the artifact")
+    return "; ".join(words) + "."
 
 
 def parts_table(parts: Sequence[Part]) -> Table:

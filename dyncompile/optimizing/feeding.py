@@ -75,16 +75,21 @@ def _specs(model: ir.Model, inputs: Sequence[InputSpec], where: str) -> list[Inp
 
 def _spec(value: ir.Value, where: str) -> InputSpec:
     is_tensor = isinstance(value.type, ir.TensorType) and value.dtype != ir.DataType.STRING
-    if not is_tensor or value.dtype is None or value.shape is None:
+    if not is_tensor or value.dtype is None or value.shape is None or not _can_be_fed(value.dtype):
         raise InputError(
-            f"the input {value.name!r} cannot be drawn: it is no tensor of numbers, or its rank is"
-            " not known.",
+            f"the input {value.name!r} cannot be drawn: it is no tensor of numbers that NumPy has,"
+            " or its rank is not known.",
             where=where,
             remedy="Describe it (--input 'x=float32[1,3]'), give --samples, or skip the"
             " comparison: --no-verify.",
         )
     shape = tuple(size if isinstance(size, int) else 1 for size in value.shape)
     return InputSpec(str(value.name), value.dtype.numpy(), shape)
+
+
+def _can_be_fed(dtype: ir.DataType) -> bool:
+    """Whether ONNX Runtime takes arrays of a type: of those only that NumPy itself has."""
+    return dtype != ir.DataType.UNDEFINED and dtype.numpy().isbuiltin == 1
 
 
 def draw_feeds(specs: Sequence[InputSpec], count: int = 6, seed: int = 0) -> list[dict[str, Array]]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 __all__ = ["OLDEST_OPSET", "read_foreign"]
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir as ir
+from onnx_ir import serde
 from onnx_ir.passes.common import (
     InlinePass,
     ShapeInferencePass,
@@ -18,6 +21,7 @@ from onnx_ir.passes.common import (
 from dyncompile import artifact
 from dyncompile.dialect import DOMAIN
 from dyncompile.errors import ArtifactError, InputError
+from dyncompile.optimizing.well_formed import fault_in
 from dyncompile.passes.pin_foreign_nodes import is_foreign
 
 OLDEST_OPSET = 13
@@ -39,7 +43,8 @@ def read_foreign(path: Path, *, fold_defaults: bool = False) -> tuple[ir.Model, 
         ArtifactError: missing, damaged, or no ONNX file.
         InputError: written by dyncompile, or of an opset before 13.
     """
-    model, manifest = artifact.read(path)
+    with _quiet(serde.__name__):  # the error says it
+        model, manifest = artifact.read(path)
     marked = manifest is not None and manifest.target == "marked"
     if marked or any(node.domain == DOMAIN for node in model.graph.all_nodes()):
         raise InputError(
@@ -53,13 +58,16 @@ def read_foreign(path: Path, *, fold_defaults: bool = False) -> tuple[ir.Model, 
             where=str(path),
             remedy="Use it as it is: dyncompile inspect tells what it does.",
         )
-    version = model.opset_imports.get("", OLDEST_OPSET)
+    imports = model.opset_imports
+    version = imports.get("", imports.get("ai.onnx", OLDEST_OPSET))
     if version < OLDEST_OPSET:
         raise InputError(
             f"it is of opset {version}.",
             where=str(path),
             remedy=f"Convert it to opset {OLDEST_OPSET} or later, as onnx.version_converter does.",
         )
+    if (fault := fault_in(model)) is not None:
+        raise ArtifactError(f"{fault}.", where=str(path), remedy="Copy or export it again.")
     _sort(model, path)
     had_functions = bool(model.functions)
     model = _inlined(model)
@@ -124,11 +132,23 @@ def _forget(item: ir.Node | ir.Value) -> None:
 
 def _infer_shapes(model: ir.Model) -> None:
     """Note types and shapes that follow from others; where they contradict, nothing happens."""
-    logger = logging.getLogger(shape_inference.__name__)
+    declared = [(v, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
+    declared = [(v, kind, None if s is None else ir.Shape(s)) for v, kind, s in declared]
+    with _quiet(shape_inference.__name__):
+        ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    for value, kind, shape in declared:  # what a caller sees stays as it was written
+        if kind is not None and shape is not None:
+            value.type, value.shape = kind, shape
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Let a logger say nothing."""
+    logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        yield
     finally:
         logger.setLevel(level)
 

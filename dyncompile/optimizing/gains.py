@@ -26,6 +26,7 @@ class Survey:
         macs: Multiply-accumulates written in the graph, whether they run or not.
         always: Those that run whatever is decided.
         outside: Those whose weight stands in a graph around their own.
+        prepared: Those whose weight is a constant of their own graph.
         entries: Maps that branches read in the blocked layout of the runtime.
         ready: Weights inside of branches and bodies, or seen there through a view that the
             runtime folds: the bytes of each, by identity.
@@ -37,6 +38,7 @@ class Survey:
     macs: int
     always: int
     outside: int
+    prepared: int
     entries: int
     ready: dict[int, int]
     captured: dict[int, int]
@@ -44,7 +46,7 @@ class Survey:
     @classmethod
     def from_model(cls, model: ir.Model) -> Survey:
         """Look at a graph whose shapes are known as far as can be."""
-        ifs = loops = macs = outside = entries = 0
+        ifs = loops = macs = outside = prepared = entries = 0
         ready: dict[int, int] = {}
         captured: dict[int, int] = {}
         known: dict[ir.Value, dict[ir.Value, int]] = {}
@@ -54,16 +56,18 @@ class Survey:
             entries += is_block_entry(node)
             own = node_macs(node)
             macs += own
-            away = False
+            away = near = False
             for value in node.inputs if is_counted(node) else ():
                 weights = {} if value is None else cost.weights_behind(value, known)
                 is_here = value is None or value.graph is node.graph
                 away |= bool(weights) and not is_here
+                near |= bool(weights) and is_here
                 if node.graph is not model.graph:
                     (ready if is_here else captured).update(_by_tensor(weights))
             outside += own if away else 0
+            prepared += own if near and not away else 0
         always = cost.always(model).macs
-        return cls(ifs, loops, macs, always, outside, entries, ready, captured)
+        return cls(ifs, loops, macs, always, outside, prepared, entries, ready, captured)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Gains:
         macs: All multiply-accumulates of the file as it was.
         path_macs: For some paths, those of the file as it was, and now.
         added: Whether some path runs operators that it did not run.
-        rewritten: Passes that changed loops.
+        rewritten: Passes that changed loops, or weights picked by an index.
+        prepares_rounds: Whether more is then multiplied with weights that can be prepared.
     """
 
     ifs: tuple[int, int]
@@ -99,6 +104,7 @@ class Gains:
     path_macs: tuple[tuple[int, int], ...]
     added: bool = False
     rewritten: tuple[str, ...] = ()
+    prepares_rounds: bool = False
 
     @property
     def saving(self) -> float:
@@ -153,6 +159,7 @@ def compare(
         path_macs=tuple(path_macs),
         added=added,
         rewritten=tuple(rewritten),
+        prepares_rounds=bool(rewritten) and after.prepared > before.prepared,
     )
 
 

@@ -93,6 +93,7 @@ def optimize(  # noqa: PLR0913 - one entry point, every option by name
     check_writable(output)
     tell = progress or _silent
     model, is_inlined = read_foreign(source, fold_defaults=fold_defaults)
+    _keep_weights_of(source, model, output)
     NameUniquely()(model)  # decisions are named after the nodes of the original
     original = model
     for passes in ort.FOREIGN, ort.FOREIGN_AS_IT_IS, ort.WEIGHTS:
@@ -100,6 +101,8 @@ def optimize(  # noqa: PLR0913 - one entry point, every option by name
         gains = rewrite(model, passes, tell)
         if gains.is_lazy:
             break
+    for old, new in zip(original.graph.outputs, model.graph.outputs, strict=True):
+        new.type, new.shape = old.type, old.shape
     overridable = tuple(str(v.name) for v in model.graph.inputs if v.is_initializer())
     if not gains.any:
         _copy(source, original, output)
@@ -135,16 +138,33 @@ def optimize(  # noqa: PLR0913 - one entry point, every option by name
     )
 
 
-def _copy(source: Path, model: ir.Model, output: Path) -> None:
-    """Copy a file, and the files beside it that hold its weights."""
-    if output.exists() and output.samefile(source):
-        return
-    beside = {
+def _weight_files(model: ir.Model) -> set[str]:
+    return {
         str(value.const_value.location)
         for graph in model.graphs()
         for value in graph.initializers.values()
         if isinstance(value.const_value, ir.ExternalTensor)
     }
+
+
+def _keep_weights_of(source: Path, model: ir.Model, output: Path) -> None:
+    """Refuse an output whose weights would take the place of those of the source."""
+    data = output.with_name(f"{output.name}.data")
+    if not data.exists() or (output.exists() and output.samefile(source)):
+        return
+    if any(data.samefile(source.parent / name) for name in _weight_files(model)):
+        raise ArtifactError(
+            f"the weights of {source.name} are in a file of this name.",
+            where=str(data),
+            remedy="Give the output another name.",
+        )
+
+
+def _copy(source: Path, model: ir.Model, output: Path) -> None:
+    """Copy a file, and the files beside it that hold its weights."""
+    if output.exists() and output.samefile(source):
+        return
+    beside = _weight_files(model)
     with ExitStack() as stack:
         copies = [(source, output)]
         copies += [(source.parent / name, output.parent / name) for name in sorted(beside)]

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import onnx_ir as ir
 
 from dyncompile import artifact
@@ -57,7 +58,11 @@ def _move_weights(models: Iterable[ir.Model], data: BinaryIO) -> None:
     kept = []  # alive, so that no id is used twice
     for value in (v for m in models for g in m.graphs() for v in g.initializers.values()):
         tensor = value.const_value
-        if tensor is None or tensor.nbytes <= _INLINE_UP_TO or tensor.dtype == ir.DataType.STRING:
+        if tensor is None or tensor.dtype == ir.DataType.STRING:
+            continue
+        if tensor.nbytes <= _INLINE_UP_TO:
+            if isinstance(tensor, ir.ExternalTensor):  # its file is not in this folder
+                value.const_value = ir.Tensor(np.array(tensor.numpy()), dtype=tensor.dtype)
             continue
         if id(tensor) not in places:
             places[id(tensor)] = data.tell()
@@ -106,7 +111,7 @@ def _open(path: Path, libraries: Sequence[Path]) -> Any:  # noqa: ANN401
     options.log_severity_level = 4
     for library in libraries:
         try:
-            options.register_custom_ops_library(str(library))
+            options.register_custom_ops_library(str(library.resolve()))  # else searched for
         except Exception as error:  # its errors share no class of their own
             raise InputError(
                 f"no library of custom operators: {one_line(error)}.",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["add_constant", "shared_constant"]
+__all__ = ["add_constant", "is_fixed", "shared_constant"]
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+
+
+def is_fixed(value: ir.Value) -> bool:
+    """Whether a value is a constant that nobody can feed."""
+    is_constant = ir.convenience.get_const_tensor(value) is not None or value.is_initializer()
+    return is_constant and not value.is_graph_input()
 
 
 def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:

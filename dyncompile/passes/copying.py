@@ -38,10 +38,13 @@ def copied(node: ir.Node) -> ir.Node:
 def numbered_copy(node: ir.Node, values: dict[ir.Value, ir.Value], number: int) -> ir.Node:
     """Return one of several copies of a node, without its notes, in which ``values`` are replaced.
 
-    What the copy computes is entered into ``values``.
+    What the copy computes is entered into ``values``. Nodes get names of their own, because
+    decisions are named after nodes: what one copy decides is not what the original decides.
     """
     copy = copied(node)
     copy.metadata_props.clear()  # where an exporter found the node is said once, not n times
+    for inner in (copy, *nested_nodes(copy)):
+        inner.name = f"{inner.name}#{number}"
     rewire(copy, lambda value: values.get(value, value) if value is not None else None)
     for old, new in zip(node.outputs, copy.outputs, strict=True):
         new.name = f"{old.name}.{number}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FoldViews"]
+__all__ = ["FoldViews", "viewed_shape"]
 
 from dataclasses import dataclass
 
@@ -36,6 +36,27 @@ class FoldViews(ir.passes.InPlacePass):
                 pending.extend(graphs_of(node))
                 modified |= _fold(node, graph)
         return ir.passes.PassResult(model, modified=modified)
+
+
+def viewed_shape(node: ir.Node) -> tuple[int, ...] | None:
+    """Return the shape of a Reshape or Slice of a constant, which is not read; else None."""
+    if node.op_type not in _VIEWS or node.domain or "allowzero" in node.attributes:
+        return None
+    tensors = [
+        ir.convenience.get_const_tensor(value)
+        for value in node.inputs
+        if value is not None and not value.is_graph_input()
+    ]
+    known = [tensor for tensor in tensors if tensor is not None]
+    if len(known) < len(node.inputs):
+        return None
+    weight, *numbers = known
+    view = _reshaped if node.op_type == "Reshape" else _sliced
+    try:
+        like = np.empty(weight.shape.numpy(), np.bool_)
+        return view(like, [tensor.numpy() for tensor in numbers]).shape
+    except (ValueError, IndexError):  # a view that no runtime accepts
+        return None
 
 
 def _fold(node: ir.Node, graph: ir.Graph) -> bool:

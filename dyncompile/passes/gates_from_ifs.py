@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from dyncompile.dialect import DECISION, DOMAIN, PINNED
+from dyncompile.passes.constants import is_fixed
 from dyncompile.passes.gates import has_one_element
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.pin_foreign_nodes import is_foreign
@@ -54,7 +55,7 @@ def _is_dissolvable(node: ir.Node) -> bool:
     if node.op_type != "If" or node.domain or DECISION in node.metadata_props:
         return False
     condition = node.inputs[0]
-    if condition is None or (ir.convenience.get_const_tensor(condition) is not None):
+    if condition is None or is_fixed(condition):
         return False
     if condition.shape is not None and not has_one_element(condition):
         return False

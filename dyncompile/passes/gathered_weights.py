@@ -96,6 +96,8 @@ def _behind_views(index: ir.Value) -> ir.Value:
             ir.DataType.INT32,
         }:
             break
+        if node.op_type == "Cast" and index.dtype != ir.DataType.INT64:  # it may cut bits off
+            break
         index = source
     return index
 

@@ -7,7 +7,7 @@ __all__ = ["decision_behind", "decision_of", "masked", "zeros_like"]
 import numpy as np
 import onnx_ir as ir
 
-from dyncompile.passes.constants import add_constant
+from dyncompile.passes.constants import add_constant, is_fixed
 from dyncompile.passes.gates import is_single
 
 _RESHAPING = {"Reshape", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Identity"}
@@ -40,8 +40,7 @@ def decision_of(value: ir.Value) -> ir.Value | None:
 
 
 def _is_decision(value: ir.Value) -> bool:
-    is_constant = ir.convenience.get_const_tensor(value) is not None or value.is_initializer()
-    return value.dtype == ir.DataType.BOOL and is_single(value) and not is_constant
+    return value.dtype == ir.DataType.BOOL and is_single(value) and not is_fixed(value)
 
 
 def masked(node: ir.Node) -> tuple[ir.Value, ir.Value] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from dyncompile.dialect import ALIASES, DECISION, ELSE, THEN
+from dyncompile.passes.constants import is_fixed
 from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
@@ -32,7 +33,7 @@ class NoteDecisions(ir.passes.InPlacePass):
         modified = False
         for node in list(_ifs(model.graph, set(bodies_of(model.graph)))):
             condition = node.inputs[0]
-            if condition is None or ir.convenience.get_const_tensor(condition) is not None:
+            if condition is None or is_fixed(condition):
                 continue
             if condition.producer() is None and not condition.is_graph_input():
                 continue

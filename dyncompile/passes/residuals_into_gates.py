@@ -39,7 +39,7 @@ def _rewrite(add: ir.Node, graph: ir.Graph) -> bool:
         if gate is None or other is None:
             continue
         zero = next((i for i, side in enumerate(gate.options) if _is_zero(side)), None)
-        if zero is None or other.shape is None or other.shape != add.outputs[0].shape:
+        if zero is None or not _same_shape(other, add.outputs[0]):
             continue
         kept = gate.options[1 - zero]
         terms = [other, kept] if index == 1 else [kept, other]
@@ -55,6 +55,13 @@ def _rewrite(add: ir.Node, graph: ir.Graph) -> bool:
         graph.remove(gate.node, safe=True)
         return True
     return False
+
+
+def _same_shape(one: ir.Value, other: ir.Value) -> bool:
+    """Whether two values are known to have one shape: sizes without a name may differ."""
+    if one.shape is None or one.shape != other.shape:
+        return False
+    return all(isinstance(size, int) or size.value is not None for size in one.shape)
 
 
 def _is_zero(value: ir.Value) -> bool:

@@ -45,6 +45,10 @@ class Rounds:
         first, first_output = (2, 1) if is_loop else (0, 0)
         elements = 0 if is_loop else node.attributes["num_scan_inputs"].as_int()
         count = len(body.inputs) - first - elements
+        if count < 0 or len(body.outputs) != first_output + len(node.outputs):
+            return None
+        if len(node.outputs) < count:
+            return None
         before = body.inputs[first : first + count]
         after = body.outputs[first_output : first_output + count]
         return cls(node, body, first, first_output, tuple(zip(before, after, strict=True)))

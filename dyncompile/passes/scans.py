@@ -38,10 +38,12 @@ class Scan:
         states = len(rounds.states)
         axes, backwards = _each(node, "input", len(node.inputs) - states)
         scanned = [value for value in node.inputs[states:] if value is not None]
+        if len(axes) != len(scanned) or len(backwards) != len(scanned):
+            return None
         lengths = {
             shape[axis]
             for value, axis in zip(scanned, axes, strict=True)
-            if (shape := _static_shape(value)) is not None
+            if (shape := _static_shape(value)) is not None and -len(shape) <= axis < len(shape)
         }
         if len(lengths) != 1:
             return None

@@ -118,6 +118,11 @@ def _attribute(attribute: ir.Attr) -> Hashable:
         content = _tensor(attribute.as_tensor())
         return None if content is None else (attribute.name, content)
     value = attribute.value
-    if isinstance(value, list):
-        value = tuple(value)
-    return (attribute.name, value) if isinstance(value, Hashable) else None
+    if isinstance(value, list | tuple):
+        value = tuple(map(_exact, value))
+    return (attribute.name, _exact(value)) if isinstance(value, Hashable) else None
+
+
+def _exact(value: object) -> object:
+    """Return what is equal only for equal bits: 0.0 and -0.0 are not the same constant."""
+    return value.hex() if isinstance(value, float) else value

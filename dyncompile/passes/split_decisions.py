@@ -49,7 +49,9 @@ def _element(node: ir.Node) -> tuple[ir.Value, int] | None:
         return None
     vector, index = node.inputs
     constant = ir.convenience.get_const_tensor(index) if index is not None else None
-    if vector is None or constant is None or constant.size != 1:
+    if vector is None or index is None or constant is None or constant.size != 1:
+        return None
+    if index.is_graph_input():
         return None
     if vector.shape is None or len(vector.shape) != 1 or not isinstance(vector.shape[0], int):
         return None

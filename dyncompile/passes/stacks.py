@@ -89,7 +89,7 @@ class Stack:
             name=_unused(graph, name),
             type=self.constant.type,
             shape=ir.Shape(dims),
-            const_value=ir.Tensor(np.ascontiguousarray(array), dtype=tensor.dtype),
+            const_value=ir.Tensor(np.array(array, order="C"), dtype=tensor.dtype),
         )
         graph.register_initializer(value)
         return value, []

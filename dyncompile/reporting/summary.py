@@ -26,9 +26,11 @@ def headline(view: View) -> tuple[tuple[str, str], ...]:
 def _headline(view: View) -> Iterator[tuple[str, str]]:
     point = view.default
     if point is not None:
-        yield duration(point.mean_us), "mean time a call, default knobs"
+        knobs = ", default knobs" if point.point else ""
+        yield duration(point.mean_us), f"mean time a call{knobs}"
         if view.static_us:
-            yield times(point.mean_us / view.static_us), "of the static network of the dearest path"
+            words = f"of the static network of {_dearest(view)}"
+            yield times(point.mean_us / view.static_us), words
         if point.right is not None:
             right = percent(point.right / max(point.samples, 1))
             yield right, f"of {count(point.samples, 'sample')} right"

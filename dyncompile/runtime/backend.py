@@ -18,7 +18,7 @@ Provider = str | tuple[str, Mapping[str, object]]
 
 CPU = "CPUExecutionProvider"
 _DAMAGED_FILE = {"InvalidProtobuf", "NoSuchFile", "InvalidGraph"}  # errors of ONNX Runtime
-_ERROR_LEVEL = 3
+_FATAL_LEVEL = 4  # errors are raised, and need no second line
 
 
 def import_onnxruntime() -> Any:  # noqa: ANN401
@@ -100,7 +100,7 @@ class Backend:
 
     def _session(self, content: Path | bytes, providers: Sequence[Provider]) -> Any:  # noqa: ANN401
         options = self.onnxruntime.SessionOptions()
-        options.log_severity_level = _ERROR_LEVEL
+        options.log_severity_level = _FATAL_LEVEL
         if self.threads is not None:
             options.intra_op_num_threads = self.threads
         if isinstance(content, bytes):

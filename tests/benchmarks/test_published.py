@@ -42,7 +42,7 @@ def x() -> torch.Tensor:
 def test_thresholds_of_infinity_force_an_exit_in_every_form(
     net: networks.DecisionGates, last: int, x: torch.Tensor
 ) -> None:
-    threshold = published.threshold_for(net, last)
+    threshold = net.forcing(last)
     static = networks.StaticExit(net, last)(x)
     forms: list[nn.Module] = [networks.ScoredExits(net), networks.CondScoredExits(net)]
     for form in forms:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from dyncompile import artifact
 from dyncompile.cli import main
+from dyncompile.manifest import Manifest
+from dyncompile.measuring.points import parse_sweeps
 from tests.measuring.conftest import Made
+from tests.support import parse
 
 QUICK = ["--seconds", "0.001"]
 
@@ -73,10 +79,11 @@ def test_what_the_report_needs_is_named(
         (["--data", "missing.npz"], "missing.npz: cannot be read"),
         (["--logits", "scores"], "the network has no output 'scores'"),
         (["--labels", "w"], "there is no array 'w' besides the inputs"),
+        (["--sweep", "threshold=0.5", "--sweep", "threshold=7"], "7.0"),
         (["--against", "missing.onnx"], "missing.onnx: cannot be read"),
         (["--against", "missing.py:net"], "missing.py: there is no such file"),
     ],
-    ids=["provider", "sweep", "knob", "data", "logits", "labels", "file", "module"],
+    ids=["provider", "sweep", "knob", "data", "logits", "labels", "value", "file", "module"],
 )
 def test_mistakes_are_one_line(made: Made, arguments: list[str], problem: str) -> None:
     given = ["--data", made.data] if "--data" not in arguments else []
@@ -100,3 +107,61 @@ def test_without_a_model_it_needs_no_torch(made: Made) -> None:
     done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Paths, forced" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--data", "--weights", "--against", "--json"])
+def test_no_file_is_written_over_another_one(made: Made, tmp_path: Path, option: str) -> None:
+    file = tmp_path / "named.npz"
+    file.write_bytes(b"kept")
+    named = f"{file}:net" if option == "--against" else file
+    result = run(made.net, option, named, "-o", tmp_path / "." / "named.npz")
+    assert result.exit_code == 1
+    assert "this is named for something else too" in result.output
+    assert file.read_bytes() == b"kept"
+
+
+def test_weights_beside_the_network_are_not_written_over(made: Made) -> None:
+    result = run(made.net, "--json", f"{made.net}.data")
+    assert result.exit_code == 1
+    assert "this is named for something else too" in result.output
+
+
+def test_sweeps_of_one_knob_go_together() -> None:
+    texts = ["t=0.1,0.2", "u=1", "t=inf"]
+    assert parse_sweeps(texts) == {"t": (0.1, 0.2, math.inf), "u": (1.0,)}
+
+
+@pytest.mark.parametrize("option", ["--labels", "--logits"])
+def test_a_name_that_nothing_has_is_refused_without_data(made: Made, option: str) -> None:
+    result = run(made.net, option, "nothing", *QUICK)
+    assert result.exit_code == 1
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_columns_of_times_are_explained(made: Made) -> None:
+    result = run(made.net, "--against", made.net, "--limit", 4, *QUICK)
+    words = " ".join(result.output.split())
+    assert "median ± half the width of the middle half" in words
+    assert f"x {made.net.name}: its mean time over that of the artifact" in words
+
+
+def test_a_cache_that_cannot_be_written_is_a_note(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DYNCOMPILE_CACHE", str(tmp_path / "file"))
+    result = run(made.net, "--limit", 4, *QUICK)
+    assert result.exit_code == 0
+    assert "Note: The latencies are kept for this process only" in " ".join(result.output.split())
+
+
+def test_onnx_runtime_prints_nothing_beside_the_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = "m (int64[1] row) => (float[1] y) <float[2] w = {1, 2}> {y = Gather(w, row)}"
+    artifact.write(parse(text), Manifest("onnx"), tmp_path / "net.onnx")
+    np.savez(tmp_path / "data.npz", row=np.full(4, 9))
+    result = run(tmp_path / "net.onnx", "--data", tmp_path / "data.npz", *QUICK)
+    assert result.exit_code == 1
+    assert "refuses this call" in result.output
+    assert not capfd.readouterr().err

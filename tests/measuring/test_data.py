@@ -63,12 +63,24 @@ def test_an_array_alone_is_the_only_input(tmp_path: Path) -> None:
         ({"x": X, "y": np.zeros(2, int)}, None, "the labels 'y' are int64[2], and there are 3"),
         ({"x": X, "y": np.zeros((3, 1), int)}, None, "the labels 'y' are int64[3, 1]"),
         ({"x": X, "y": np.array([0, -1, 0])}, None, "hold -1, which is no class"),
+        ({"x": X, "y": np.full(3, 2**64 - 1, np.uint64)}, None, "hold 18446744073709551615"),
         ({"x": X, "y": np.array([0, 3, 0]), "classes": NAMES}, None, "no class; there are 3"),
         ({"x": X, "classes": np.zeros(3)}, None, "'classes' is float64[3], and holds no names"),
         ({"x": X}, "y", "there is no array 'y' besides the inputs; it holds none"),
         ({"x": X, "y": np.zeros(3)}, "y", "the labels 'y' are float64[3]"),
     ],
-    ids=["name", "shape", "length", "rank", "negative", "range", "names", "missing", "floats"],
+    ids=[
+        "name",
+        "shape",
+        "length",
+        "rank",
+        "negative",
+        "huge",
+        "range",
+        "names",
+        "missing",
+        "floats",
+    ],
 )
 def test_data_that_does_not_fit_is_refused(
     tmp_path: Path, arrays: dict[str, Any], labels: str | None, problem: str

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dyncompile.measuring.findings import ALWAYS
-from dyncompile.measuring.profiling import attribute
+from dyncompile.measuring.profiling import attribute, usual_runs
 
 
 def node(name: str, operator: str, start: int, us: int) -> dict[str, object]:
@@ -62,3 +62,11 @@ def test_calls_that_skip_a_part_count_too() -> None:
         "outer": pytest.approx(6.5),
         "inner": pytest.approx(2),
     }
+
+
+def test_a_call_that_the_machine_stopped_does_not_count() -> None:
+    stopped = [node("stem", "Conv", 0, 50_000), graph(0, 50_001)]
+    short = [node("stem", "Conv", 0, 5), graph(0, 6)]
+    other = [node("stem", "Conv", 0, 7), graph(0, 9)]
+    passes = [stopped, other, short, stopped, short, other]
+    assert usual_runs(passes, 2) == [short, other]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import dyncompile
 from dyncompile import artifact
-from dyncompile.errors import DyncompileError, InputError, VerificationError
+from dyncompile.errors import ArtifactError, DyncompileError, InputError, VerificationError
 from dyncompile.input_specs import parse_input
 from dyncompile.optimizing.optimize import optimize
 from dyncompile.optimizing.rewriting import rewrite
@@ -334,23 +334,92 @@ def test_the_output_may_be_the_source(source: Path) -> None:
     assert artifact.read(source)[1] is not None
 
 
+def put_weights_beside(path: Path, location: str) -> None:
+    """Move every weight of a file, the small ones too, to a second file."""
+    proto = onnx.load(path)
+    for tensor in proto.graph.initializer:  # text gives numbers, and only bytes are moved
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
+        )
+    onnx.save(proto, path, save_as_external_data=True, location=location, size_threshold=0)
+    assert (path.parent / location).exists()
+
+
 def test_weights_in_a_second_file_are_read_and_copied(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     for name, graph in (("plain.onnx", PLAIN), ("ifs.onnx", TWO_IFS)):
-        proto = onnx.load(write(tmp_path / name, graph))
-        onnx.save(
-            proto,
-            tmp_path / name,
-            save_as_external_data=True,
-            location=f"{name}.w",
-            size_threshold=0,
-        )
+        put_weights_beside(write(tmp_path / name, graph), f"{name}.w")
         made = optimize(tmp_path / name, tmp_path / "there" / name)
         assert made.changed == (name == "ifs.onnx")
         feeds = drawn() if name == "plain.onnx" else drawn(limit=np.float32(-9))
         assert_same(tmp_path / name, tmp_path / "there" / name, [feeds])
     made = optimize(tmp_path / "ifs.onnx", tmp_path / "split.onnx", external_data=True)
     assert_same(tmp_path / "ifs.onnx", tmp_path / "split.onnx", [drawn(limit=np.float32(-9))])
+
+
+def test_weights_of_the_source_are_not_overwritten(source: Path, tmp_path: Path) -> None:
+    put_weights_beside(write(source, TWO_IFS), "out.onnx.data")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ArtifactError, match=r"weights of any\.onnx are in a file of this name"):
+        optimize(source, tmp_path / "out.onnx", external_data=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_sizes_that_the_file_leaves_open_stay_open(source: Path, output: Path) -> None:
+    graph = f"""main (float[?,{SIZE}] x, bool take) => (float[?,{SIZE}] y) <{weights("w0")}> {{
+        h = If (take) <
+            then_branch = on () => (float[?,{SIZE}] h1) {{ h1 = MatMul (x, w0) }},
+            else_branch = off () => (float[?,{SIZE}] h0) {{ h0 = Identity (x) }}>
+        a = Abs (h)
+        y = Relu (a)
+    }}"""
+    assert optimize(write(source, graph), output).changed
+    assert onnx.load(output).graph.output == onnx.load(source).graph.output
+
+
+def test_a_condition_with_a_default_value_is_a_decision_still(source: Path, output: Path) -> None:
+    graph = f"""main ({X} x, bool take) => ({X} y) <
+        bool take = {{1}}, {weights("w0", "w1", "w2")}> {{
+        h = If (take) <
+            then_branch = on () => ({X} h1) {{ h1 = MatMul (x, w0) }},
+            else_branch = off () => ({X} h0) {{ h0 = MatMul (x, w1) }}>
+        f = MatMul (h, w2)
+        y = Where (take, f, h)
+    }}"""
+    made = optimize(write(source, graph), output)
+    assert (made.decisions, made.gains.selections) == (("If",), 1)
+    assert made.proof is not None
+    assert made.proof.paths == 2
+    assert_same(source, output, [drawn(), drawn(take=False), drawn(take=True)])
+
+
+# Rounds with a weight each, one decision a round, and another If of the main graph.
+ROUNDS = f"""main ({X} x, bool take) => ({X} y, float[R,1,{SIZE}] each) <
+    float[2,{SIZE},{SIZE}] w = {{{", ".join(str(n * 7 % 5 - 2) for n in range(72))}}},
+    float zero = {{0}}, {weights("w0")}> {{
+    first = If (take) <then_branch = on () => ({X} f1) {{ f1 = MatMul (x, w0) }},
+                       else_branch = off () => ({X} f0) {{ f0 = Identity (x) }}>
+    y, each = Scan <num_scan_inputs = 1, body =
+        round ({X} s, float[{SIZE},{SIZE}] u) => ({X} t, {X} m) {{
+            m = MatMul (s, u)
+            r = ReduceMean <keepdims = 0> (m)
+            g = Greater (r, zero)
+            t = If (g) <then_branch = a () => ({X} t1) {{ t1 = MatMul (m, u) }},
+                        else_branch = b () => ({X} t0) {{ t0 = Neg (m) }}>
+        }}> (first, w)
+}}"""
+
+
+def test_a_decision_of_one_round_is_none_of_the_original(source: Path, output: Path) -> None:
+    """Forced together in one file and by itself in the other, the numbers would differ."""
+    made = optimize(write(source, ROUNDS), output)
+    assert made.decisions == ("If", "If.1#0", "If.1#1")
+    assert made.proof is not None
+    assert not made.proof.complete
+    rng = np.random.default_rng(0)
+    many = [rng.integers(-3, 4, (1, SIZE)).astype(np.float32) for _ in range(6)]
+    for take in False, True:
+        assert_same(source, output, [{"x": x, "take": np.asarray(take)} for x in many])
 
 
 # --- what is refused -------------------------------------------------------------------------
@@ -380,6 +449,12 @@ def test_a_result_that_computes_something_else_is_not_written(
     [
         pytest.param(
             PLAIN, '<ir_version: 8, opset_import: ["" : 11]>\n', "opset 11. Convert", id="old opset"
+        ),
+        pytest.param(
+            PLAIN,
+            '<ir_version: 8, opset_import: ["ai.onnx" : 11]>\n',
+            "opset 11. Convert",
+            id="old opset by its full name",
         ),
         pytest.param(CUSTOM, CUSTOM_HEADER, r"custom operators mine\.Op", id="custom operators"),
     ],

@@ -157,3 +157,33 @@ def test_other_samples_that_the_original_refuses_are_an_error(
 ) -> None:
     with pytest.raises(InputError, match="the original fails"):
         prove(*made_of(write(tmp_path / "any.onnx", ROWS)), rows(*numbers), drawn=drawn)
+
+
+def in_a_sequence(scale: float) -> str:
+    return f"""main ({X} x, bool take) => (seq({X}) y) <
+        {weights("w0")}, float scale = {{{scale}}}> {{
+        h = If (take) <then_branch = on () => ({X} h1) {{ h1 = MatMul (x, w0) }},
+                       else_branch = off () => ({X} h0) {{ h0 = Neg (x) }}>
+        scaled = Mul (h, scale)
+        y = SequenceConstruct (x, scaled)
+    }}"""
+
+
+@pytest.mark.parametrize(
+    ("scale", "agrees"),
+    [
+        pytest.param(1.0000001, True, id="the last bit"),
+        pytest.param(1.0001, False, id="more than that"),
+    ],
+)
+def test_tensors_in_sequences_are_compared_as_numbers(
+    tmp_path: Path, scale: float, agrees: bool
+) -> None:
+    original, _, manifest = made_of(write(tmp_path / "a.onnx", in_a_sequence(1)))
+    _, other, _ = made_of(write(tmp_path / "b.onnx", in_a_sequence(scale)))
+    feeds = {"x": np.full((1, SIZE), 0.7, np.float32), "take": np.asarray(True)}
+    if agrees:
+        assert 0 < prove(original, other, manifest, [feeds]).largest_difference < 1e-6
+    else:
+        with pytest.raises(VerificationError, match=r"output 'y', element 1: .*differ by"):
+            prove(original, other, manifest, [feeds])

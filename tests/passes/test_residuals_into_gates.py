@@ -63,6 +63,17 @@ def test_adding_a_gated_branch_becomes_gating_the_sum(
             }""",
             id="the other term is broadcast",
         ),
+        pytest.param(
+            """main (bool[1] take, float[?,4] x, float[?,4] z) => (float[?,4] y)
+            <float[?,4] f, float[?,4] g, float[?,4] zero, int64[2] s> {
+                f = Relu (z)
+                s = Shape (z)
+                zero = ConstantOfShape (s)
+                g = dyncompile.Gate <name = "d"> (take, f, zero)
+                y = Add (x, g)
+            }""",
+            id="the other term may be broadcast",
+        ),
     ],
 )
 def test_leaves_alone(graph: str) -> None:

@@ -93,3 +93,17 @@ def test_a_random_loop_is_unrolled_to_the_same_numbers(graph: str, seed: int) ->
     for want, have in itertools.zip_longest(wanted, got):
         assert have.shape == want.shape
         np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-5)
+
+
+def test_the_number_of_the_round_stays_a_scalar() -> None:
+    model = parse(
+        f"""main (float[1,2] x, int64 k) => (float[1,2] y, int64 n) <{W}, {LIMIT}> {{
+            y, n = Loop (two, yes, x, k) <body = round (int64 i, bool c, float[1,2] s, int64 j)
+                => (bool d, float[1,2] t, int64 o) {{ {BODY} o = Add (j, i) }}>
+        }}"""
+    )
+    for rewrite in ScansFromLoops(), UnrollScans():
+        assert rewrite(model).modified
+    feeds = {"x": np.ones((1, 2), np.float32), "k": np.asarray(3)}
+    number = ort_run(model, feeds)[1]
+    assert (number.shape, int(number)) == ((), 4)

@@ -106,6 +106,13 @@ def two(first: str, second: str, header: str = "") -> str:
             id="other constants",
         ),
         pytest.param(
+            two(
+                "c = Constant <value_float = 0.0> () u1 = Div (s, c) a = Greater (u1, t)",
+                "d = Constant <value_float = -0.0> () u2 = Div (s, d) b = Greater (u2, t)",
+            ),
+            id="zeros of either sign",
+        ),
+        pytest.param(
             """main (bool p, float s, float t, float[4] x) => (float[4] y) {
                 y = If (p) <
                     then_branch = on () => (float[4] on1) {

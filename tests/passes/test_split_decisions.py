@@ -51,6 +51,16 @@ def test_decisions_of_one_vector_are_split_once() -> None:
             }""",
             id="numbers, not decisions",
         ),
+        pytest.param(
+            """main (bool[4] take, float[1,4] x, int64 first) => (float[1,4] y, float[1,4] z)
+            <int64 first = {0}, int64 last = {-1}> {
+                a = Gather (take, first)
+                y = dyncompile.Gate <name = "a"> (a, x, x)
+                b = Gather (take, first)
+                z = dyncompile.Gate <name = "b"> (b, x, x)
+            }""",
+            id="an index that can be fed",
+        ),
     ],
 )
 def test_leaves_alone(graph: str) -> None:

@@ -127,6 +127,20 @@ def test_an_index_written_in_another_way_is_recognised(gather: str) -> None:
         _assert_same(parse(graph), model, {"x": np.ones((1, 2)), "i": index})
 
 
+def test_an_index_that_loses_bits_on_the_way_is_taken_after_that() -> None:
+    model = parse(
+        f"""main (float[1,2] x, int64 k) => (float[1,2] y) <{W}, int32 i>
+            {{ i = Cast <to = 6> (k) u = Gather (w, i) y = MatMul (x, u) }}"""
+    )
+    assert EVERY(model).modified
+    (switch,) = (node for node in model.graph if node.op_type == "Switch2")
+    wrapped = switch.inputs[0].producer() if switch.inputs[0] else None
+    assert wrapped is not None
+    wide = wrapped.inputs[0].producer() if wrapped.inputs[0] else None
+    assert wide is not None
+    assert [value.name for value in wide.inputs if value] == ["i"]
+
+
 def test_weights_used_otherwise_are_stored_once() -> None:
     model = parse(
         f"""main (float[1,2] x, int64 i) => (float[1,2] y, float[2,1,2] z) <{W}>

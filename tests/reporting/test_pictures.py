@@ -106,6 +106,20 @@ def test_samples_are_counted_where_they_leave(small: Findings) -> None:
     ]
 
 
+def test_a_path_is_the_most_frequent_only_if_it_is_alone(small: Findings) -> None:
+    first, second, *_ = small.setups[0].points[0].taken
+    for samples, words in ((4, "No path is more frequent than"), (3, "is the most frequent")):
+        taken = [Taken(first.path, 4, None), Taken(second.path, samples, None)]
+        picture = pictures(with_taken(small, *taken), exits)["paths-taken"]
+        assert words in " ".join(picture.says)
+
+
+def test_a_sentence_names_a_long_path_shortly(small: Findings) -> None:
+    path = {f"block_{n}": 1 for n in range(40)}
+    picture = pictures(with_taken(small, Taken(path, 4, None)), exits)["paths-taken"]
+    assert all(len(sentence) < 140 for sentence in picture.says)
+
+
 def test_rare_paths_and_ends_are_put_together() -> None:
     findings = examples.huge()
     decisions = tuple(gate(f"g{n}") for n in range(30))

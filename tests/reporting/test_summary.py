@@ -66,6 +66,17 @@ def test_the_headline_is_figures_of_the_summary(exact: Findings) -> None:
     assert figures == ["412 µs", "0.52", "96.2 %", "1.05"]
 
 
+def test_the_headline_says_no_more_than_was_run(exact: Findings) -> None:
+    words = " ".join(said for _, said in headline(View(exact)))
+    assert "default knobs" in words
+    assert "its dearest path" in words
+    points = tuple(dataclasses.replace(one, point={}) for one in exact.setups[0].points)
+    part = dataclasses.replace(changed(exact, points=points), complete=False)
+    words = " ".join(said for _, said in headline(View(part)))
+    assert "knobs" not in words
+    assert "the dearest of the forced paths" in words
+
+
 def test_without_labels_nothing_is_said_of_right_or_wrong(exact: Findings) -> None:
     points = tuple(dataclasses.replace(point, right=None) for point in exact.setups[0].points)
     text = told(changed(exact, points=points))

@@ -13,7 +13,15 @@ from dyncompile.reporting.pictures.picture import LeftOut, Picture, draw
 from dyncompile.reporting.sheet import Key, Screen, Sheet, shades
 from dyncompile.reporting.tables import Cell, Table, name_cell
 from dyncompile.reporting.view import View, option_name
-from dyncompile.reporting.wording import amount, clean, count, duration, percent, spell_path
+from dyncompile.reporting.wording import (
+    amount,
+    clean,
+    count,
+    duration,
+    percent,
+    shortened,
+    spell_path,
+)
 
 TITLE = "Which paths the samples take"
 SHARE = "share of the samples, %"
@@ -22,6 +30,7 @@ MOST_ROWS = 60
 MOST_ENDS = 7
 MOST_POINTS = 30
 REST = "other"
+LONGEST_PATH = 72  # characters, in a sentence
 
 
 def exits(view: View) -> tuple[Picture | LeftOut, ...]:
@@ -43,7 +52,10 @@ def _paths(view: View, point: PointFound) -> Picture:
     if rest:
         share = sum(one.samples for one in rest) / point.samples
         rows.append((f"{REST}: {count(len(rest), 'path')}, no bar", share))
-    likeliest = f"Path {rows[0][0]} is the most frequent, with {percent(rows[0][1])}."
+    first, most = shortened(rows[0][0], LONGEST_PATH), percent(rows[0][1])
+    likeliest = f"Path {first} is the most frequent, with {most}."
+    if len(point.taken) > 1 and point.taken[1].samples == point.taken[0].samples:
+        likeliest = f"No path is more frequent than path {first}, with {most}."
 
     def drawn(screen: Screen) -> Sheet:
         labels = [Row(label, percent(share)) for label, share in rows]
