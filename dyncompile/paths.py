@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["MOST_PATHS", "DecisionTree", "Path", "Paths"]
+__all__ = ["MOST_PATHS", "DecisionTree", "Path", "Paths", "chosen_paths"]
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -31,6 +31,30 @@ class Paths:
 
     paths: tuple[Path, ...]
     complete: bool
+
+
+def chosen_paths(found: Sequence[Paths], first: int = 0) -> tuple[list[tuple[int, Path]], bool]:
+    """Choose among the paths that there are at several operating points.
+
+    Args:
+        found: The paths at each point.
+        first: The point that matters most.
+
+    Returns:
+        Number of the point and path, and whether these are all. Of more than 64, those at the
+        first point, and of the others what takes a decision a new way.
+    """
+    complete = all(paths.complete for paths in found)
+    everything = [(number, path) for number, paths in enumerate(found) for path in paths.paths]
+    if complete and len(everything) <= MOST_PATHS:
+        return everything, True
+    chosen = [(first, path) for path in found[first].paths]
+    seen = {pair for _, path in chosen for pair in path.items()}
+    for number, path in everything:
+        if number != first and not seen.issuperset(path.items()):
+            seen.update(path.items())
+            chosen.append((number, path))
+    return chosen, complete and len(chosen) == len(everything)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Probe:
             artifact.write(model, Manifest("onnx"), path, external_data=True)
             source = str(path)
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is raised
         try:
             session = ort.InferenceSession(source, options, ["CPUExecutionProvider"])
         except Exception as error:  # its errors share no class of their own

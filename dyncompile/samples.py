@@ -69,7 +69,7 @@ def data_inputs(
     """
     specs, is_dynamic = [], False
     for value in model.graph.inputs:
-        if value.name in knobs:
+        if value.name in knobs or value.is_initializer():  # one with a default is not fed
             continue
         if value.name is None or value.dtype is None or value.shape is None:
             raise ArtifactError(

@@ -46,10 +46,9 @@ from dyncompile.knobs import Threshold
 from dyncompile.manifest import Decision, Manifest, OperatingPoint
 from dyncompile.margins import fetch_scores
 from dyncompile.modules import evaluating, unwrapped
-from dyncompile.passes.decision_values import require_value, values_by_name
+from dyncompile.passes.decision_values import following
 from dyncompile.passes.report_decisions import report_decisions
-from dyncompile.passes.scopes import sources_of
-from dyncompile.paths import MOST_PATHS, DecisionTree
+from dyncompile.paths import DecisionTree, chosen_paths
 from dyncompile.paths import Path as Taken
 from dyncompile.probe import Probe
 
@@ -332,20 +331,8 @@ class _Run:
         self, tree: DecisionTree, points: Sequence[OperatingPoint], names: set[str]
     ) -> tuple[list[tuple[int, Taken]], bool]:
         """Choose paths: all, or a sample at the default point and what is new at others."""
-        fixed = [self._fixed(point, names) for point in points]
-        found = [tree.paths(given) for given in fixed]
-        complete = all(paths.complete for paths in found)
-        everything = [(k, path) for k, paths in enumerate(found) for path in paths.paths]
-        if complete and len(everything) <= MOST_PATHS:
-            return everything, True
         default = next((k for k, point in enumerate(points) if self._is_default(point)), 0)
-        jobs = [(default, path) for path in found[default].paths]
-        seen = {pair for _, path in jobs for pair in path.items()}
-        for k, path in everything:
-            if k != default and not seen.issuperset(path.items()):
-                seen.update(path.items())
-                jobs.append((k, path))
-        return jobs, complete and len(jobs) == len(everything)
+        return chosen_paths([tree.paths(self._fixed(point, names)) for point in points], default)
 
     def _fixed(self, point: OperatingPoint, drivable: set[str]) -> Taken:
         """Return the decisions that the operating point makes."""
@@ -361,15 +348,9 @@ class _Run:
 
     def _drivable(self) -> list[Decision]:
         """Return the decisions that depend on data, not on knobs alone."""
-        values = values_by_name(self.model)
-        return [
-            decision
-            for decision in self._decisions.values()
-            if not all(
-                _follows_from(require_value(values, value, decision.name), self.manifest.knobs)
-                for value in decision.values
-            )
-        ]
+        known = list(self._decisions.values())
+        follow = following(self.model, known, self.manifest.knobs)
+        return [decision for decision in known if decision not in follow]
 
     def _with_aliases(self, path: Taken, met: set[str]) -> Taken:
         """Return the path under every name that its decisions have in the model."""
@@ -468,11 +449,6 @@ def _extremes(manifest: Manifest) -> Iterator[OperatingPoint]:
     if thresholds:
         yield {**default, **dict.fromkeys(thresholds, -math.inf)}
         yield {**default, **dict.fromkeys(thresholds, math.inf)}
-
-
-def _follows_from(value: ir.Value, knobs: Mapping[str, object]) -> bool:
-    """Whether a value is computed from knobs and constants alone."""
-    return all(v.is_initializer() or v.name in knobs for v in sources_of(value))
 
 
 def _difference(got: Array, want: Array, where: str) -> float:

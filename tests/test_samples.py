@@ -29,6 +29,11 @@ def test_inputs_of_a_graph_are_described_without_its_knobs() -> None:
     assert not data_inputs(model, {"t", "z"}, "net.onnx")[1]
 
 
+def test_inputs_with_a_default_are_not_fed() -> None:
+    model = parse("m (float[1,4] x, float t) => (float[1,4] y) <float t = {1}> {y = Mul(x, t)}")
+    assert [spec.name for spec in data_inputs(model, (), "net.onnx")[0]] == ["x"]
+
+
 def test_an_input_without_a_type_is_an_error() -> None:
     model = parse("m (float[1,4] x) => (float[1,4] y) {y = Abs(x)}")
     model.graph.inputs[0].shape = None

@@ -109,16 +109,16 @@ def bench_command(  # noqa: PLR0913, PLR0917 - click gives them by name
             compiled=not no_torch_compile,
             progress=progress,
         )
-    _print(findings, Console(highlight=False))
     if json_file is not None:
         with replacing(json_file) as stream:
             stream.write(findings.to_json().encode())
-        click.echo(f"Wrote {json_file}")
     if output is not None:
         from dyncompile.reporting import write_report
 
         write_report(findings, output)
-        click.echo(f"Wrote {output}")
+    _print(findings, Console(highlight=False))
+    for written in filter(None, (json_file, output)):
+        click.echo(f"Wrote {written}")
 
 
 def _read_files(network: Path, against: str | None, *others: Path | None) -> list[Path]:

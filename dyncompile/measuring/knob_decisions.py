@@ -1,8 +1,8 @@
-"""Decisions that follow from knobs alone, and how they fall."""
+"""How decisions fall that follow from knobs alone."""
 
 from __future__ import annotations
 
-__all__ = ["follows_from", "options_from_knobs", "values_of"]
+__all__ = ["options_from_knobs"]
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,31 +14,12 @@ from dyncompile.knobs import Knob
 from dyncompile.manifest import Decision, OperatingPoint
 from dyncompile.measuring.findings import Setup
 from dyncompile.measuring.sessions import content_of, open_network
-from dyncompile.passes.decision_values import require_value, values_by_name
-from dyncompile.passes.scopes import inputs_of, nested_nodes, sources_of
+from dyncompile.passes.decision_values import values_of
+from dyncompile.passes.scopes import inputs_of, nested_nodes
 from dyncompile.paths import Path
 
 _LABEL = "the decisions that follow from knobs"
 _CPU = Setup(1, ("CPUExecutionProvider",))
-
-
-def values_of(model: ir.Model, decision: Decision) -> list[ir.Value]:
-    """Return the values that hold a decision.
-
-    Raises:
-        GraphError: the graph lacks one.
-    """
-    values = values_by_name(model)
-    return [require_value(values, name, decision.name) for name in decision.values]
-
-
-def follows_from(model: ir.Model, decision: Decision, knobs: Collection[str]) -> bool:
-    """Whether a decision is computed from knobs and constants alone."""
-    return all(
-        source.is_initializer() or source.name in knobs
-        for value in values_of(model, decision)
-        for source in sources_of(value)
-    )
 
 
 def options_from_knobs(
@@ -75,7 +56,7 @@ def _cut_out(
 ) -> dict[str, str]:
     """Leave of a graph what makes the decisions, as outputs; return their names."""
     graph = model.graph
-    found = {decision.name: values_of(model, decision)[0] for decision in decisions}
+    found = {name: values[0] for name, values in values_of(model, decisions).items()}
     needed = _sorted_before(found.values())
     _move(needed, graph)
     graph.outputs.clear()

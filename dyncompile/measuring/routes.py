@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from dyncompile.manifest import Decision, Manifest, OperatingPoint
-from dyncompile.measuring.knob_decisions import follows_from, options_from_knobs, values_of
-from dyncompile.paths import MOST_PATHS, DecisionTree, Path
+from dyncompile.measuring.knob_decisions import options_from_knobs
+from dyncompile.passes.decision_values import following, values_of
+from dyncompile.paths import DecisionTree, Path, chosen_paths
 
 
 @dataclass(frozen=True)
@@ -60,26 +61,16 @@ def find_routes(
         known: Names of the decisions that the PyTorch model makes with a marker; None if
             there is no model, and every decision of the artifact may be forced.
     """
-    looped = tuple(d.name for d in manifest.decisions if not _is_in_ifs_only(model, d))
+    looped = _looped(model, manifest.decisions)
     free = tuple(d.name for d in manifest.decisions if d.name in looped or not _is_known(d, known))
     forcible = [decision for decision in manifest.decisions if decision.name not in free]
-    follow = [d for d in forcible if follows_from(model, d, manifest.knobs)]
+    follow = following(model, forcible, manifest.knobs)
     options = options_from_knobs(model, follow, manifest.knobs)
     tree = DecisionTree.from_model(model, free=free)
-    found = [(point, tree.paths(options(point))) for point in points]
-    complete = all(paths.complete for _, paths in found)
-    everything = [Route(point, path) for point, paths in found for path in paths.paths]
-    chosen = everything
-    if not complete or len(everything) > MOST_PATHS:
-        chosen = [Route(points[0], path) for path in found[0][1].paths]
-        seen = {pair for route in chosen for pair in route.path.items()}
-        for route in everything[len(chosen) :]:
-            if not seen.issuperset(route.path.items()):
-                seen.update(route.path.items())
-                chosen.append(route)
+    chosen, complete = chosen_paths([tree.paths(options(point)) for point in points])
+    routes = tuple(Route(points[number], path) for number, path in chosen)
     driven = tuple(decision for decision in forcible if decision not in follow)
-    complete = complete and len(chosen) == len(everything)
-    return Routes(tuple(chosen), complete, driven, free, looped)
+    return Routes(routes, complete, driven, free, looped)
 
 
 def _is_known(decision: Decision, known: Collection[str] | None) -> bool:
@@ -87,8 +78,8 @@ def _is_known(decision: Decision, known: Collection[str] | None) -> bool:
     return known is None or all(name in known for name in names)
 
 
-def _is_in_ifs_only(model: ir.Model, decision: Decision) -> bool:
-    """Whether the decision is made at most once a call, outside of all loops."""
+def _looped(model: ir.Model, decisions: Collection[Decision]) -> tuple[str, ...]:
+    """Return the decisions that may be made several times a call: those inside of a loop."""
     reached, pending = {model.graph}, [model.graph]
     while pending:
         for node in pending.pop():
@@ -96,4 +87,5 @@ def _is_in_ifs_only(model: ir.Model, decision: Decision) -> bool:
                 inner = [node.attributes[side].as_graph() for side in node.attributes]
                 reached.update(inner)
                 pending += inner
-    return all(value.graph in reached for value in values_of(model, decision))
+    values = values_of(model, decisions)
+    return tuple(name for name, held in values.items() if any(v.graph not in reached for v in held))

@@ -38,6 +38,7 @@ from dyncompile.timing import Spread, clock_for
 
 _CPU = "CPUExecutionProvider"
 _COMPARED = 4
+_MOST_THREADS = 1024
 _PROFILED = 32
 
 Job = tuple[Sequence[OperatingPoint], Routes, Against]
@@ -48,7 +49,7 @@ def read_setups(threads: Sequence[int], providers: Sequence[str]) -> list[Setup]
 
     Raises:
         TargetError: ONNX Runtime, or a provider, is not there.
-        InputError: a number of threads is not positive.
+        InputError: a number of threads is out of range.
     """
     try:
         import onnxruntime as ort
@@ -59,9 +60,11 @@ def read_setups(threads: Sequence[int], providers: Sequence[str]) -> list[Setup]
             remedy="Install dyncompile[cpu] or dyncompile[gpu].",
         ) from error
     for count in threads:
-        if count < 1:
+        if not 1 <= count <= _MOST_THREADS:
             raise InputError(
-                f"{count} is not a number of threads.", where="threads", remedy="Give 1 or more."
+                f"{count} is not a number of threads.",
+                where="threads",
+                remedy=f"Give 1 to {_MOST_THREADS}.",
             )
     available = ort.get_available_providers()
     for name in providers:

@@ -78,7 +78,7 @@ def _fold(node: ir.Node, graph: ir.Graph) -> bool:
             name=output.name,
             type=weight.type,
             shape=ir.Shape(array.shape),
-            const_value=ir.tensor(np.ascontiguousarray(array), dtype=tensor.dtype),
+            const_value=ir.tensor(np.array(array, order="C"), dtype=tensor.dtype),
         )
         output.name = None
         graph.register_initializer(known)

@@ -18,13 +18,13 @@ from dyncompile.reporting.view import View
 from dyncompile.reporting.wording import clean, count, spell_setup
 
 
-def write_report(findings: Findings, path: Path) -> None:
+def write_report(findings: Findings, path: str | Path) -> None:
     """Write the report; the same findings give the same bytes.
 
     Raises:
         ArtifactError: the file cannot be written.
     """
-    with replacing(path) as file:
+    with replacing(Path(path)) as file:
         file.write(page(findings).encode())
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dyncompile.passes import FoldViews
-from tests.support import assert_rewrites, assert_untouched
+from tests.support import assert_rewrites, assert_untouched, parse
 
 W = "float[2,2] w = {1, 2, 3, 4}"
 
@@ -80,3 +80,11 @@ def test_views_of_weights_become_weights(before: str, after: str) -> None:
 )
 def test_other_views_stay(text: str) -> None:
     assert_untouched(FoldViews(), text)
+
+
+def test_a_view_without_axes_stays_one() -> None:
+    model = parse(graph("float[1] w = {3}, int64[0] d = {}", "v = Reshape (w, d) y = Mul (x, v)"))
+    FoldViews()(model)
+    folded = model.graph.initializers["v"].const_value
+    assert folded is not None
+    assert folded.numpy().shape == ()

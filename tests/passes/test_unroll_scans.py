@@ -36,6 +36,9 @@ STEP = "m = MatMul (s, u) t = Relu (m)"
             }""",
             id="weights that are fed",
         ),
+        pytest.param(scan(STEP, attributes="scan_input_axes = [0, 1],"), id="axes of nothing"),
+        pytest.param(scan(STEP, attributes="scan_input_axes = [7],"), id="an axis there is not"),
+        pytest.param(scan(STEP).replace("y, each = ", "y, each, more = "), id="too many outputs"),
         pytest.param(
             scan("r = RandomNormalLike (s) m = MatMul (r, u) t = Relu (m)"), id="random numbers"
         ),
