@@ -31,6 +31,7 @@ Times = NDArray[np.float64]
 
 LEAST_TIMED, MOST_TIMED = 4, 64
 _SEED = 0
+_TURN_SECONDS = 1e-3  # there are many samples
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def time_freely(
         labels = {str(k): label for k, label in enumerate(opened)}
         for k, (net, point) in zip(labels, opened.values(), strict=True):
             calls[k] = net.call(measured.feeds(number, point))
-        timings = time_in_turns(calls, seconds=0, clock=clock)  # the fewest rounds
+        timings = time_in_turns(calls, seconds=0, turn=_TURN_SECONDS, clock=clock)  # few rounds
         for k, label in labels.items():
             times[label].append(timings.us(k).median)
     measured.progress("time on the samples", len(order), len(order))
