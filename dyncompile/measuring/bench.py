@@ -19,7 +19,7 @@ from dyncompile.machine import describe_machine
 from dyncompile.manifest import Manifest, no_manifest
 from dyncompile.measuring.against import Against, find_against
 from dyncompile.measuring.data import draw_data, read_data
-from dyncompile.measuring.findings import SCORED, STATIC, Findings
+from dyncompile.measuring.findings import DEAREST, SCORED, STATIC, Findings
 from dyncompile.measuring.forced import Measured
 from dyncompile.measuring.observed import observed_values
 from dyncompile.measuring.points import Sweeps, has_range, measured_points
@@ -188,6 +188,8 @@ def _words(others: Against, ran: Mapping[str, object]) -> dict[str, str]:
         STATIC: others.statics.words,
         SCORED: "the same, and the scores that its decisions need",
     }
+    if DEAREST in ran:
+        words[DEAREST] = "that of the forced path with most work, on all samples"
     return words | {peer.label: peer.words for peer in others.peers if peer.label in ran}
 
 

@@ -35,6 +35,7 @@ ALWAYS = ""
 ARTIFACT = "artifact"
 STATIC = "static"  # of one path
 SCORED = "static + scores"  # of one path, with the work that its decisions need
+DEAREST = "static, dearest"  # the static network of the forced path with most work, on all samples
 DENSE = "dense"  # every side computed, and selected
 EAGER = "eager PyTorch"
 COMPILED = "torch.compile"
@@ -160,8 +161,9 @@ class SetupFound:
         setup: Threads and providers.
         paths: Forced paths.
         points: Free runs, one per setting of the knobs; the default among them.
-        others: Label to what ran freely in turns with the artifact: ``DENSE``, ``EAGER``,
-            ``COMPILED``, the name of another ONNX file; empty without anything to compare with.
+        others: Label to what ran freely in turns with the artifact: ``DEAREST``, ``DENSE``,
+            ``EAGER``, ``COMPILED``, the name of another ONNX file; empty where nothing is decided
+            and there is nothing to compare with.
         parts: Where the time goes, the dearest first; empty where profiling is not possible.
     """
 

@@ -7,6 +7,7 @@ __all__ = ["measure_setup", "read_setups"]
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dyncompile.measuring.comparing import NearTies, check_same
 from dyncompile.measuring.data import Data
 from dyncompile.measuring.findings import (
     ARTIFACT,
+    DEAREST,
     OtherFound,
     Part,
     PointFound,
@@ -29,7 +31,7 @@ from dyncompile.measuring.free import Ran, Times, run_freely, summarise, time_fr
 from dyncompile.measuring.peers import OpenPeer
 from dyncompile.measuring.profiling import profile
 from dyncompile.measuring.routes import Routes
-from dyncompile.measuring.sessions import Feeds, open_network
+from dyncompile.measuring.sessions import Feeds, content_of, open_network
 from dyncompile.paths import DecisionTree
 from dyncompile.paths import Path as Taken
 from dyncompile.runtime import Net, load
@@ -95,7 +97,13 @@ def measure_setup(
     ran = run.run_all(tree, points, logits)
     peers = run.open_peers(against, ran[0])
     paths = tuple(measure_paths(measured, routes, against.statics, setup))
-    found, others, order = run.time_all(ran, peers)
+    with ExitStack() as stack:
+        dearest = max((one for one in paths if one.path), key=lambda one: one.macs, default=None)
+        if dearest is not None:
+            network = against.statics.network(dearest.path, scored=False)
+            content = content_of(network, DEAREST, stack)
+            peers = {DEAREST: open_network(content, setup, DEAREST), **peers}
+        found, others, order = run.time_all(ran, peers)
     parts = run.profile(found[0], [(k, ran[0].paths[k]) for k in order[:_PROFILED]])
     return SetupFound(setup, paths, tuple(found), others, tuple(parts)), run.notes
 

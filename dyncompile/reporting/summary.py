@@ -57,12 +57,12 @@ def _sentences(view: View) -> Iterator[str]:
         which = "all there are" if view.findings.complete else "not all there are"
         forced = f"With its decisions forced along {count(len(view.paths), 'path')} ({which})"
         yield f"{forced} it takes {listed(rivals)}."
-    if view.main and view.main.others and view.default:
+    if view.others and view.default:
         mean = view.default.mean_us
         others = [
             f"{shortened(name, LONGEST_NAME)} takes {duration(other.mean_us)}"
             f" ({times(other.mean_us / mean)} times as long)"
-            for name, other in view.main.others.items()
+            for name, other in view.others.items()
         ]
         yield f"On the same samples, {listed(others)}."
     if not view.findings.decisions:

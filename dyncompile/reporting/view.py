@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from dyncompile.manifest import Decision, OperatingPoint
 from dyncompile.measuring.findings import (
     ARTIFACT,
-    STATIC,
+    DEAREST,
     Findings,
+    OtherFound,
     PathFound,
     PointFound,
     SetupFound,
@@ -89,9 +90,15 @@ class View:
 
     @property
     def static_us(self) -> float | None:
-        """Microseconds of the static network of the dearest path."""
-        static = self.dearest.us.get(STATIC) if self.dearest else None
-        return static.median if static else None
+        """Mean microseconds of the static network of the dearest path, on the same samples."""
+        found = self.main.others.get(DEAREST) if self.main else None
+        return found.mean_us if found else None
+
+    @property
+    def others(self) -> Mapping[str, OtherFound]:
+        """What else ran on the samples."""
+        found = self.main.others if self.main else {}
+        return {label: one for label, one in found.items() if label != DEAREST}
 
     @functools.cached_property
     def numbers(self) -> Mapping[tuple[tuple[str, int], ...], int]:

@@ -19,6 +19,7 @@ from dyncompile.manifest import Decision, Manifest
 from dyncompile.measuring.findings import (
     ARTIFACT,
     COMPILED,
+    DEAREST,
     DENSE,
     EAGER,
     SCORED,
@@ -115,10 +116,10 @@ def is_time(spread: Spread) -> bool:
 
 def test_the_model_itself_runs_beside_the_artifact(findings: Findings) -> None:
     for setup in findings.setups:
-        assert set(setup.others) == {DENSE, EAGER}
+        assert set(setup.others) == {DEAREST, DENSE, EAGER}
         assert all(is_time(other.us) and other.mean_us > 0 for other in setup.others.values())
         assert all(is_time(p.us) and 4 <= p.timed <= SAMPLES for p in setup.points)
-    assert set(findings.others) == {STATIC, SCORED, DENSE, EAGER}
+    assert set(findings.others) == {STATIC, SCORED, DEAREST, DENSE, EAGER}
     assert "PyTorch" in findings.others[STATIC]
 
 
@@ -259,6 +260,7 @@ def test_a_network_that_decides_nothing_has_one_path(tmp_path: Path) -> None:
     assert set(setup.paths[0].us) == {ARTIFACT, STATIC}
     assert [part.decision for part in setup.parts] == [""]
     assert any("decides nothing" in note for note in found.notes)
+    assert not found.setups[0].others
 
 
 def test_another_onnx_file_runs_beside_it(made: Made, tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_another_onnx_file_runs_beside_it(made: Made, tmp_path: Path) -> None:
     assert program is not None
     program.save(file)
     found = dyncompile.bench(made.net, against=file, data=made.data, sweeps=SWEEP, **QUICK)
-    assert set(found.setups[0].others) == {"cond.onnx"}
+    assert set(found.setups[0].others) == {DEAREST, "cond.onnx"}
     assert "taken from the artifact" in found.others[STATIC]
 
 

@@ -15,6 +15,7 @@ from dyncompile.measuring.findings import (
     ALWAYS,
     ARTIFACT,
     COMPILED,
+    DEAREST,
     DENSE,
     EAGER,
     SCORED,
@@ -208,14 +209,26 @@ def small(*, labelled: bool = True) -> Findings:
                 Setup(1, CPU),
                 simulation.forced(paths, 1.0),
                 points,
-                {DENSE: other(690.0), EAGER: other(1480.0), COMPILED: other(1190.0)},
+                {
+                    DEAREST: other(643.0),
+                    DENSE: other(690.0),
+                    EAGER: other(1480.0),
+                    COMPILED: other(1190.0),
+                },
                 simulation.parts(1.0),
             ),
-            SetupFound(Setup(2, CPU), simulation.forced(paths, 0.7), points[3:5], {}, ()),
+            SetupFound(
+                Setup(2, CPU),
+                simulation.forced(paths, 0.7),
+                points[3:5],
+                {DEAREST: other(450.0)},
+                (),
+            ),
         ),
         others={
             STATIC: "a network that can do only the one path",
             SCORED: "the same, with the scores that its decisions need",
+            DEAREST: "that of the forced path with most work, on all samples",
             DENSE: "the model as it is trained: both sides computed, one selected",
             EAGER: "the model in PyTorch, not compiled",
             COMPILED: "the model with torch.compile, mode max-autotune",
@@ -257,6 +270,7 @@ def huge() -> Findings:
         f"{LONG}.onnx": "another file with a long name",
     }
     times = {label: other(400.0 * (2 + 3 * n)) for n, label in enumerate(list(others)[1:])}
+    times = {DEAREST: other(900.0), **times}
     setups = [Setup(1, CPU), Setup(2, CPU), Setup(None, ("CUDAExecutionProvider", *CPU))]
     return Findings(
         artifact=f"{HOSTILE} {LONG}.onnx",

@@ -44,7 +44,7 @@ def accuracy(view: View) -> tuple[Picture | LeftOut, ...]:
 def _marks(view: View) -> tuple[dict[str, float], dict[str, float]]:
     """Return the mean times to compare with: those in reach, and those far beyond."""
     slowest = max(point.mean_us for point in view.points)
-    found = {name: other.mean_us for name, other in view.main.others.items()} if view.main else {}
+    found = {name: other.mean_us for name, other in view.others.items()}
     if view.static_us is not None:
         found = {"static network of the dearest path": view.static_us, **found}
     near = {name: us for name, us in found.items() if us <= FAR * slowest}
