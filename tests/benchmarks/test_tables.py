@@ -150,7 +150,7 @@ def test_a_short_table_of_missing_rows_is_refused() -> None:
 
 
 def test_readme_and_docs_show_the_results_that_lie_here() -> None:
-    changed = tables.write_tables(ROOT, check=True, allow_quick=True)
+    changed = tables.write_tables(ROOT, check=True)
     assert {"README.md", "docs/benchmarks.md"} <= set(changed)
     assert not any(changed.values()), "run: python -m benchmarks.tables"
 
