@@ -21,14 +21,10 @@ from dyncompile.manifest import Decision
 from dyncompile.measuring.findings import (
     ALWAYS,
     ARTIFACT,
-    COMPILED,
-    DENSE,
-    EAGER,
+    DEAREST,
     SCORED,
     STATIC,
-    OtherFound,
     Part,
-    PointFound,
     Setup,
     SetupFound,
 )
@@ -93,7 +89,7 @@ def paths_key(found: SetupFound, decisions: Sequence[Decision]) -> str | None:
 def points_table(found: SetupFound) -> Table:
     """Show the artifact deciding for itself, and what ran beside it."""
     labelled = any(point.right is not None for point in found.points)
-    other = next(iter(found.others), None)
+    static = found.others.get(DEAREST)
     title = "Deciding for itself"
     if any(point.point for point in found.points):
         title += " (*: the defaults)"
@@ -102,14 +98,14 @@ def points_table(found: SetupFound) -> Table:
     for name in (
         *(["right"] if labelled else []),
         *("mean us", "median", "p95", "MACs"),
-        *([f"x {plain(other)}"] if other else []),
+        *(["/ static"] if static else []),
     ):
         table.add_column(name, justify="right")
     for point in found.points:
         knobs = single_line(point.point) or "no knobs"
         right = [] if not labelled else [f"{(point.right or 0) / point.samples:.1%}"]
         times = [f"{us:.1f}" for us in (point.mean_us, point.us.median, point.p95_us)]
-        ratio = [_speedup(found.others[other], other, point)] if other else []
+        ratio = [f"{point.mean_us / static.mean_us:.2f}"] if static else []
         mark = "* " if point.is_default and point.point else ""
         table.add_row(*map(plain, (mark + knobs, *right, *times, count(point.macs), *ratio)))
     for label, one in found.others.items():
@@ -124,8 +120,8 @@ def times_key(found: SetupFound) -> str:
         "us: microseconds a call, and of paths the median ± half the width of the middle half",
         f"/ {STATIC}, / with scores: the artifact's time over that of these networks",
     ]
-    if other := next(iter(found.others), None):
-        words.append(f"x {other}: its mean time over that of the artifact")
+    if DEAREST in found.others:
+        words.append(f"/ static of free runs: the mean time over that of {DEAREST!r}")
     return "; ".join(words) + "."
 
 
@@ -152,12 +148,6 @@ def count(number: float) -> str:
             return f"{number:.3g}{unit}"
         number /= 1000
     return f"{number:,.3f} T"
-
-
-def _speedup(other: OtherFound, label: str, point: PointFound) -> str:
-    """Spell how much longer something else takes; it ran at the defaults, dense or not."""
-    is_fair = point.is_default or label in {DENSE, EAGER, COMPILED}
-    return f"{other.mean_us / point.mean_us:.2f}" if is_fair else ""
 
 
 def _middle(us: Spread) -> str:

@@ -143,7 +143,7 @@ def test_columns_of_times_are_explained(made: Made) -> None:
     result = run(made.net, "--against", made.net, "--limit", 4, *QUICK)
     words = " ".join(result.output.split())
     assert "median ± half the width of the middle half" in words
-    assert f"x {DEAREST}: its mean time over that of the artifact" in words
+    assert f"/ static of free runs: the mean time over that of {DEAREST!r}" in words
 
 
 def test_a_cache_that_cannot_be_written_is_a_note(
