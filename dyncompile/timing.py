@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Call", "Clock", "Spread", "Timings", "clock_for", "time_in_turns"]
+__all__ = [
+    "Call",
+    "Clock",
+    "Spread",
+    "Timings",
+    "clock_for",
+    "time_in_turns",
+    "time_streams",
+]
 
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +97,6 @@ def time_in_turns(
     calls: Mapping[str, Call],
     *,
     seconds: float,
-    turn: float = TURN_SECONDS,
     clock: Clock = time.thread_time_ns,
 ) -> Timings:
     """Time calls against each other.
@@ -100,36 +108,68 @@ def time_in_turns(
     Args:
         calls: Label to call.
         seconds: Time to spend on all of them together.
-        turn: Seconds of a turn.
         clock: Nanoseconds; see ``clock_for``.
     """
-    repeats = {label: _calls_per_turn(call, turn, clock) for label, call in calls.items()}
+    repeats = {label: _calls_per_turn(call, clock) for label, call in calls.items()}
     rounds: dict[str, list[float]] = {label: [] for label in calls}
     order = list(calls)
     deadline = time.perf_counter() + seconds
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with _no_collecting():
         while time.perf_counter() < deadline or len(rounds[order[0]]) < LEAST_ROUNDS:
             for label in order:
                 rounds[label].append(_turn(calls[label], repeats[label], clock))
             order.append(order.pop(0))
-    finally:
-        if collecting:
-            gc.enable()
     return Timings({label: np.asarray(taken) for label, taken in rounds.items()})
 
 
-def _calls_per_turn(call: Call, turn: float, clock: Clock) -> int:
+def time_streams(
+    streams: Mapping[str, Sequence[Call]], *, clock: Clock = time.thread_time_ns
+) -> dict[str, NDArray[np.float64]]:
+    """Time streams of calls against each other, as of applications that work off inputs.
+
+    In a round each stream has a turn: all its calls, one after the other, behind one that is
+    not timed, so that each finds the caches as the stream leaves them. The order rotates.
+
+    Args:
+        streams: Label to calls, of each the same number.
+        clock: Nanoseconds; see ``clock_for``.
+
+    Returns:
+        Label to microseconds, ``float64[calls]``, the median of five rounds.
+    """
+    taken: dict[str, list[list[int]]] = {label: [] for label in streams}
+    order = list(streams)
+    with _no_collecting():
+        for _ in range(LEAST_ROUNDS):
+            for label in order:
+                streams[label][-1]()
+                taken[label].append([_timed(call, clock) for call in streams[label]])
+            order.append(order.pop(0))
+    return {label: np.median(rounds, axis=0) / 1e3 for label, rounds in taken.items()}
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _calls_per_turn(call: Call, clock: Clock) -> int:
     _turn(call, WARM_UP_CALLS, clock)
-    return max(1, int(turn * 1e6 / max(_turn(call, WARM_UP_CALLS, clock), 1e-3)))
+    return max(1, int(TURN_SECONDS * 1e6 / max(_turn(call, WARM_UP_CALLS, clock), 1e-3)))
 
 
 def _turn(call: Call, repeats: int, clock: Clock) -> float:
     """Return the median of so many calls in microseconds."""
-    taken = []
-    for _ in range(repeats):
-        start = clock()
-        call()
-        taken.append(clock() - start)
-    return statistics.median(taken) / 1e3
+    return statistics.median(_timed(call, clock) for _ in range(repeats)) / 1e3
+
+
+def _timed(call: Call, clock: Clock) -> int:
+    start = clock()
+    call()
+    return clock() - start

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from dyncompile.timing import LEAST_ROUNDS, Spread, Timings, clock_for, time_in_turns
+from dyncompile.timing import (
+    LEAST_ROUNDS,
+    Spread,
+    Timings,
+    clock_for,
+    time_in_turns,
+    time_streams,
+)
 
 CPU = "CPUExecutionProvider"
 
@@ -55,24 +62,41 @@ def test_every_call_has_its_turn_in_every_round() -> None:
 
 def test_a_turn_is_the_median_of_as_many_calls_as_fit() -> None:
     clock = FakeTime()
-    calls = {"short": clock.call("short", steady(100))}
-    timings = time_in_turns(calls, seconds=0, turn=1e-3, clock=clock)
-    warm_up = len(clock.calls) - 10 * LEAST_ROUNDS
+    timings = time_in_turns({"short": clock.call("short", steady(100))}, seconds=0, clock=clock)
+    warm_up = len(clock.calls) - 40 * LEAST_ROUNDS
     assert 0 < warm_up < 10
     assert timings.us("short").median == 100
 
 
+def spiky() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield 50_000 if number % 7 == 0 else 100
+
+
 def test_one_outlier_in_a_turn_does_not_count() -> None:
     clock = FakeTime()
-
-    def spiky() -> Iterator[int]:
-        number = 0
-        while True:
-            number += 1
-            yield 50_000 if number % 7 == 0 else 100
-
-    timings = time_in_turns({"a": clock.call("a", spiky())}, seconds=0, turn=2e-3, clock=clock)
+    timings = time_in_turns({"a": clock.call("a", spiky())}, seconds=0, clock=clock)
     assert timings.us("a").high == 100
+
+
+def test_streams_run_whole_behind_a_call_that_is_not_timed() -> None:
+    clock = FakeTime()
+    streams = {
+        name: [clock.call(f"{name}{k}", steady(us * (k + 1))) for k in range(2)]
+        for name, us in (("a", 10), ("b", 30))
+    }
+    taken = time_streams(streams, clock=clock)
+    assert {name: us.tolist() for name, us in taken.items()} == {"a": [10, 20], "b": [30, 60]}
+    assert clock.calls[:6] == ["a1", "a0", "a1", "b1", "b0", "b1"]
+    assert clock.calls[6:9] == ["b1", "b0", "b1"], "the order rotates"
+
+
+def test_one_outlier_in_a_stream_does_not_count() -> None:
+    clock = FakeTime()
+    taken = time_streams({"a": [clock.call("a", spiky())] * 3}, clock=clock)
+    assert taken["a"].tolist() == [100, 100, 100]
 
 
 @pytest.mark.parametrize("collecting", [True, False], ids=["collecting", "not collecting"])

@@ -24,14 +24,13 @@ from dyncompile.measuring.forced import Measured
 from dyncompile.measuring.peers import OpenPeer
 from dyncompile.paths import DecisionTree, Path
 from dyncompile.runtime import Net
-from dyncompile.timing import Call, Clock, Spread, time_in_turns
+from dyncompile.timing import Clock, Spread, time_streams
 
 Array = NDArray[Any]
 Times = NDArray[np.float64]
 
-LEAST_TIMED, MOST_TIMED = 4, 64
+AT_A_TIME, MOST_TIMED = 4, 64
 _SEED = 0
-_TURN_SECONDS = 1e-3  # there are many samples
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def time_freely(
     opened: Mapping[object, tuple[OpenPeer, OperatingPoint]],
     clock: Clock,
 ) -> Timed:
-    """Time everything on the same samples, in turns, sample by sample.
+    """Time everything on the same samples, in turns of four samples.
 
     Samples come in random order, 64 at most, and until the time is up, 4 at least.
 
@@ -147,18 +146,19 @@ def time_freely(
     order = order[:MOST_TIMED]
     deadline = time.perf_counter() + measured.seconds * len(opened)
     times: dict[object, list[float]] = {label: [] for label in opened}
-    for done, number in enumerate(order):
-        if done >= LEAST_TIMED and time.perf_counter() > deadline:
+    labels = {str(k): label for k, label in enumerate(opened)}
+    for done in range(0, len(order), AT_A_TIME):
+        if done and time.perf_counter() > deadline:
             order = order[:done]
             break
         measured.progress("time on the samples", done, len(order))
-        calls: dict[str, Call] = {}
-        labels = {str(k): label for k, label in enumerate(opened)}
-        for k, (net, point) in zip(labels, opened.values(), strict=True):
-            calls[k] = net.call(measured.feeds(number, point))
-        timings = time_in_turns(calls, seconds=0, turn=_TURN_SECONDS, clock=clock)  # few rounds
-        for k, label in labels.items():
-            times[label].append(timings.us(k).median)
+        numbers = order[done : done + AT_A_TIME]
+        streams = {
+            k: [net.call(measured.feeds(number, point)) for number in numbers]
+            for k, (net, point) in zip(labels, opened.values(), strict=True)
+        }
+        for k, us in time_streams(streams, clock=clock).items():
+            times[labels[k]] += us.tolist()
     measured.progress("time on the samples", len(order), len(order))
     return Timed({label: np.array(us) for label, us in times.items()}, tuple(order))
 
