@@ -23,16 +23,18 @@ from dyncompile.demo.training import choose_threshold, one_thread, train
 from dyncompile.demo.writing import write_images, write_weights
 from dyncompile.errors import ArtifactError
 from dyncompile.knobs import Threshold
+from dyncompile.reporting import write_report
 
 VERIFICATION_IMAGES = 32
+BENCH_SECONDS = 0.1  # for each path, and for each setting of the threshold
 
 
 def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: int = 14) -> Result:
     """Train, export, verify and compare.
 
     Leaves ``net.onnx`` in a folder, and beside it what ``bench`` needs to measure it: the test
-    images with their labels, ``test.npz``, and the weights, ``net.safetensors``. The static
-    networks are in ``static/``.
+    images with their labels, ``test.npz``, and the weights, ``net.safetensors``; and the report
+    of a short ``bench``, ``report.html``. The static networks are in ``static/``.
 
     Args:
         folder: Made if missing.
@@ -47,6 +49,7 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
     start = time.perf_counter()
     artifact, static = folder / "net.onnx", folder / "static"
     data_file, weights = folder / "test.npz", folder / "net.safetensors"
+    page = folder / "report.html"
     _make(static)
     with one_thread(), progress_bars(console) as add_bar:
         data = load_images(seed)
@@ -67,8 +70,17 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
         found = compare(
             model, artifact, data.test, static, progress=add_bar("Comparing with static nets")
         )
+        findings = dyncompile.bench(
+            artifact,
+            against=model,
+            data=data_file,
+            seconds=BENCH_SECONDS,
+            compiled=False,
+            progress=add_bar("Measuring for the report"),
+        )
+        write_report(findings, page)
     seconds = time.perf_counter() - start
-    files = Files(artifact, data_file, weights, static)
+    files = Files(artifact, data_file, weights, static, page)
     return Result(files, len(data.validation), report, found, seconds)
 
 

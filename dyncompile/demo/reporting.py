@@ -84,9 +84,14 @@ def show(result: Result, console: Console) -> None:
         ("weights", files.weights),
         ("test images", files.data),
         ("static networks", files.static_folder),
+        ("report", files.report),
     ):
         console.print(f"{what + ':':17}{file}", soft_wrap=True, markup=False)
-    console.print(f"\nMeasure and show it:\n{_bench(files)}", soft_wrap=True, markup=False)
+    console.print(
+        f"\nMeasure it again, with torch.compile too:\n{_bench(files)}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _bench(files: Files) -> str:
@@ -95,7 +100,7 @@ def _bench(files: Files) -> str:
         "--data": files.data,
         "--against": f"{DigitsNet.__module__}:{DigitsNet.__name__}",
         "--weights": files.weights,
-        "-o": files.artifact.with_name("report.html"),
+        "-o": files.report,
     }
     words = [program, "bench", files.artifact]
     return shlex.join(map(str, chain(words, *options.items())))

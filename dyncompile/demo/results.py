@@ -79,12 +79,14 @@ class Files:
         data: The test images, their labels and the names of the classes.
         weights: The trained weights of ``DigitsNet``.
         static_folder: Where the static networks are.
+        report: A page of pictures to look at.
     """
 
     artifact: Path
     data: Path
     weights: Path
     static_folder: Path
+    report: Path
 
 
 @dataclass(frozen=True)

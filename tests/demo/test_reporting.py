@@ -33,7 +33,13 @@ PATH = PathFound(
     static_with_scores=0.25,
 )
 RESULT = Result(
-    files=Files(Path("out [1]/a.onnx"), Path("b.npz"), Path("c.safetensors"), Path("static")),
+    files=Files(
+        Path("out [1]/a.onnx"),
+        Path("b.npz"),
+        Path("c.safetensors"),
+        Path("static"),
+        Path("out [1]/report.html"),
+    ),
     validation_images=400,
     report=REPORT,
     comparison=Comparison(
