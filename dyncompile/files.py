@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_writable", "replacing"]
+__all__ = ["check_writable", "make_folder", "replacing"]
 
 import errno
 import os
@@ -66,3 +66,19 @@ def check_writable(path: Path) -> None:
 
     with suppress(Writable), replacing(path):
         raise Writable
+
+
+def make_folder(folder: Path, remedy: str) -> None:
+    """Make a folder, and those around it, where they are missing.
+
+    Raises:
+        ArtifactError: it cannot be made; with this remedy.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"the folder cannot be made: {error.strerror or error}.",
+            where=str(folder),
+            remedy=remedy,
+        ) from error

@@ -21,7 +21,7 @@ from dyncompile.demo.reporting import progress_bars, show
 from dyncompile.demo.results import Files, Result
 from dyncompile.demo.training import choose_threshold, one_thread, train
 from dyncompile.demo.writing import write_images, write_weights
-from dyncompile.errors import ArtifactError
+from dyncompile.files import make_folder
 from dyncompile.knobs import Threshold
 from dyncompile.reporting import write_report
 
@@ -50,7 +50,7 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
     artifact, static = folder / "net.onnx", folder / "static"
     data_file, weights = folder / "test.npz", folder / "net.safetensors"
     page = folder / "report.html"
-    _make(static)
+    make_folder(static, "Name a folder you may write to.")
     with one_thread(), progress_bars(console) as add_bar:
         data = load_images(seed)
         model = train(data.train, seed, epochs=epochs, progress=add_bar("Training"))
@@ -82,14 +82,3 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
     seconds = time.perf_counter() - start
     files = Files(artifact, data_file, weights, static, page)
     return Result(files, len(data.validation), report, found, seconds)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(
-            f"the folder cannot be made: {error.strerror}.",
-            where=str(folder),
-            remedy="Name a folder you may write to.",
-        ) from error

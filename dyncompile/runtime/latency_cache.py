@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dyncompile.errors import ArtifactError
-from dyncompile.files import replacing
+from dyncompile.files import make_folder, replacing
 from dyncompile.runtime.calibration import Calibration, Conditions
 
 MOST_FILES = 200
@@ -58,14 +58,7 @@ def keep(artifact: str, calibration: Calibration) -> None:
         ArtifactError: the folder cannot be written to.
     """
     folder = _folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(
-            f"the folder cannot be made: {error.strerror or error}.",
-            where=str(folder),
-            remedy="Let the user's cache folder be written to.",
-        ) from error
+    make_folder(folder, "Let the user's cache folder be written to.")
     with replacing(_file(artifact, calibration.conditions)) as file:
         file.write(calibration.to_json().encode())
     _prune(folder)

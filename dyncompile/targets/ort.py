@@ -34,8 +34,8 @@ from dyncompile.passes import (
     UnrollScans,
 )
 
-PASSES: tuple[ir.passes.PassBase, ...] = (
-    GatesFromMasks(),
+# What both kinds of files share: gates become branches, and branches get their weights.
+_BRANCHING: tuple[ir.passes.PassBase, ...] = (
     ResidualsIntoGates(),
     ActivationsIntoGates(),
     OrientGates(),
@@ -44,8 +44,16 @@ PASSES: tuple[ir.passes.PassBase, ...] = (
     BranchOnDecisions(),
     SplitDecisions(),
     RemoveUnusedNodesPass(),
+)
+_PLACING: tuple[ir.passes.PassBase, ...] = (
     PlaceWeights(),
     BlockCapturedMaps(),
+)
+
+PASSES: tuple[ir.passes.PassBase, ...] = (
+    GatesFromMasks(),
+    *_BRANCHING,
+    *_PLACING,
     OmitDefaults(),
     CheckDepth(),
 )
@@ -69,17 +77,9 @@ FOREIGN: tuple[ir.passes.PassBase, ...] = (
     GatesFromIfs(),
     GatesFromSelects(),
     ShareWeights(),
-    ResidualsIntoGates(),
-    ActivationsIntoGates(),
-    OrientGates(),
-    FoldImpliedSelectors(),
-    RemoveUnusedNodesPass(),
-    BranchOnDecisions(),
-    SplitDecisions(),
-    RemoveUnusedNodesPass(),
+    *_BRANCHING,
     NoteDecisions(),
-    PlaceWeights(),
-    BlockCapturedMaps(),
+    *_PLACING,
     CheckDepth(),
 )
 
@@ -92,8 +92,7 @@ WEIGHTS: tuple[ir.passes.PassBase, ...] = (
     LiftConstantsToInitializersPass(size_limit=33),
     RemoveUnusedNodesPass(),
     NoteDecisions(),
-    PlaceWeights(),
-    BlockCapturedMaps(),
+    *_PLACING,
 )
 
 # After the manifest is made: costs and scores are read from types.
