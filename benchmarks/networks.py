@@ -36,8 +36,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from benchmarks import backbones
-from benchmarks.backbones import CLASSES, Block, DenseNet, ResNet, conv_norm, pooled_head
+from dyncompile import backbones
+from dyncompile.backbones import CLASSES, Block, DenseNet, ResNet, conv_block, pooled_head
 from dyncompile.knobs import Levels, Threshold
 from dyncompile.markers import early_exit, gate, switch
 
@@ -112,7 +112,7 @@ def resnet18() -> ResNet:
 
 def resnet20() -> ResNet:
     """ResNet-20 for ``float[N, 3, 32, 32]``, seeded."""
-    return seeded(backbones.resnet20)
+    return seeded(lambda: backbones.cifar_resnet(20))
 
 
 def resnet101(times: int = 1, width: int = 64) -> ResNet:
@@ -173,10 +173,7 @@ class ExitNet(Exits):
     def __init__(self, width: int, exits: int = 8) -> None:
         first = [3] + [width] * (exits - 1)
         super().__init__(
-            [
-                nn.Sequential(*conv_norm(w, width), nn.ReLU(), *conv_norm(width, width), nn.ReLU())
-                for w in first
-            ],
+            [nn.Sequential(conv_block(w, width), conv_block(width, width)) for w in first],
             [pooled_head(width) for _ in first],
         )
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import backbones, networks, timing
+from benchmarks import networks, timing
 from benchmarks.figures import size_rows, torch_rows
 from benchmarks.gated import gate_rows
 from benchmarks.harness import (
@@ -33,6 +33,7 @@ from benchmarks.harness import (
     feeds,
     image,
 )
+from dyncompile import backbones
 from dyncompile.timing import Spread, Timings
 
 RESNET18 = {"on": 1.04, "half": 1.04, "off": 1.04}

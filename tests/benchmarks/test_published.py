@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import backbones, networks, published
+from benchmarks import networks, published
+from dyncompile import backbones
 
 Backbone = backbones.ResNet | backbones.DenseNet
 
