@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,14 @@ def test_demo_says_in_one_line_what_is_wrong(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("seed", ["-1", "x"])
 def test_demo_takes_seeds_from_zero(seed: str) -> None:
     assert CliRunner().invoke(main, ["demo", "--seed", seed]).exit_code == 2
+
+
+def test_demo_names_the_packages_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for module in ("ignite", "ignite.engine"):
+        monkeypatch.setitem(sys.modules, module, None)
+    result = CliRunner().invoke(main, ["demo", "--folder", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith(
+        "Error: pytorch-ignite is not installed."
+        " Install it with: pip install 'dyncompile[methods]'\n"
+    )

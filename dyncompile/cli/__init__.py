@@ -17,10 +17,11 @@ from dyncompile.errors import DyncompileError
 
 _EXTRAS = {
     **dict.fromkeys(("onnxscript", "safetensors", "torch"), "torch"),
-    "sklearn": "methods",
+    **dict.fromkeys(("ignite", "sklearn"), "methods"),
     **dict.fromkeys(("jinja2", "matplotlib"), "report"),
     "onnxruntime": "cpu",
 }
+_PACKAGES = {"ignite": "pytorch-ignite", "sklearn": "scikit-learn"}  # where named otherwise
 
 
 class _Group(click.Group):
@@ -36,9 +37,8 @@ class _Group(click.Group):
             package = (error.name or "").partition(".")[0]
             if package not in _EXTRAS:
                 raise
-            name = "scikit-learn" if package == "sklearn" else package
             raise click.ClickException(
-                f"{name} is not installed."
+                f"{_PACKAGES.get(package, package)} is not installed."
                 f" Install it with: pip install 'dyncompile[{_EXTRAS[package]}]'"
             ) from error
 

@@ -15,16 +15,20 @@ from pathlib import Path
 from rich.console import Console
 
 import dyncompile
+from dyncompile.data import load_digits_images
 from dyncompile.demo.comparing import compare
-from dyncompile.demo.data import load_images
-from dyncompile.demo.reporting import progress_bars, show
+from dyncompile.demo.network import SIDE
+from dyncompile.demo.reporting import show
 from dyncompile.demo.results import Files, Result
-from dyncompile.demo.training import choose_threshold, one_thread, train
+from dyncompile.demo.training import choose_threshold, train
 from dyncompile.demo.writing import write_images, write_weights
 from dyncompile.files import make_folder
 from dyncompile.knobs import Threshold
+from dyncompile.progress import progress_bars
 from dyncompile.reporting import write_report
+from dyncompile.training import one_thread
 
+VALIDATION, TEST = 400, 500  # images, of the 1797 there are
 VERIFICATION_IMAGES = 32
 BENCH_SECONDS = 0.1  # for each path, and for each setting of the threshold
 
@@ -52,11 +56,11 @@ def run(folder: Path, seed: int = 0, *, console: Console | None = None, epochs: 
     page = folder / "report.html"
     make_folder(static, "Name a folder you may write to.")
     with one_thread(), progress_bars(console) as add_bar:
-        data = load_images(seed)
+        data = load_digits_images(seed, side=SIDE, validation=VALIDATION, test=TEST, scaling=(0, 1))
         model = train(data.train, seed, epochs=epochs, progress=add_bar("Training"))
         threshold = choose_threshold(model, data.validation)
         model.knobs = {"threshold": Threshold((threshold, threshold), low=0, high=1)}
-        samples = data.validation.head(VERIFICATION_IMAGES).images
+        samples = data.validation.head(VERIFICATION_IMAGES).floats()
         report = dyncompile.export(
             model,
             (samples[:1],),

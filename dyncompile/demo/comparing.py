@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
 
 import dyncompile
-from dyncompile.demo.data import Split
+from dyncompile.data import Images
 from dyncompile.demo.network import ALL_BLOCKS, EXITS, DigitsNet, spell
 from dyncompile.demo.results import Comparison, OperatingPoint, PathFound
 from dyncompile.demo.static import StaticPath, export_static
+from dyncompile.progress import Progress, untold
 from dyncompile.timing import time_in_turns
 
 THRESHOLDS = (0.5, 0.7, 0.9, 1.0)  # measured beside the chosen one
@@ -30,18 +31,17 @@ SECONDS_PER_IMAGE = 0.06
 
 Image = NDArray[np.float32]
 Network = Callable[[Image], Sequence[NDArray[np.float32]]]
-Progress = Callable[[str, int, int], None]
 Decisions = tuple[tuple[str, int], ...]
 
 
 def compare(
     model: DigitsNet,
     artifact: Path,
-    data: Split,
+    data: Images,
     static_folder: Path,
     *,
     most_paths: int = 6,
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> Comparison:
     """Measure an artifact of the model beside static networks of its paths.
 
@@ -57,8 +57,9 @@ def compare(
     """
     knob = model.knobs["threshold"].array("threshold")
     chosen = round(float(knob[0]), 2)
-    test = _Test([image[None] for image in data.images.numpy()], data.labels.numpy())
-    statics = _Statics(model, static_folder, data.images[:1])
+    images = data.floats()
+    test = _Test([image[None] for image in images.numpy()], data.labels.numpy())
+    statics = _Statics(model, static_folder, images[:1])
     runs = _run_freely(artifact, sorted({chosen, *THRESHOLDS}), test.images, progress)
     points, dense = _measure_points(artifact, runs, statics.open(ALL_BLOCKS), test, progress)
     paths = []
@@ -67,7 +68,7 @@ def compare(
         paths.append(_measure_path(path, _at(artifact, chosen), statics, runs[chosen], test))
         progress("latency of each path", len(paths), len(frequent))
     with torch.no_grad():
-        eager = model(data.images, torch.from_numpy(knob)).argmax(1).numpy()
+        eager = model(images, torch.from_numpy(knob)).argmax(1).numpy()
     agreeing = int((eager == runs[chosen].classes).sum())
     return Comparison(len(data), agreeing, chosen, points, dense, tuple(paths))
 

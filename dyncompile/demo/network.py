@@ -7,6 +7,7 @@ __all__ = [
     "CLASSES",
     "EXITS",
     "PLACES",
+    "SIDE",
     "SKIPS",
     "DigitsNet",
     "Stage",
@@ -21,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from dyncompile import markers
-from dyncompile.demo.data import SIDE
 from dyncompile.knobs import Knob, Threshold
 
 SKIPS = ("skip1", "skip2", "skip3")  # 1 runs the block
@@ -29,8 +29,9 @@ EXITS = ("exit1", "exit2")  # 1 leaves with the logits of that stage
 PLACES = ("exit 1", "exit 2", "the end")
 ALL_BLOCKS = dict.fromkeys(SKIPS, 1)
 
-_WIDTHS = (32, 64, 128)
+SIDE = 20
 CLASSES = 10
+_WIDTHS = (32, 64, 128)
 
 
 class Block(nn.Module):

@@ -1,19 +1,16 @@
-"""Progress bars while the demo runs, tables when it is done."""
+"""What the demo found, in tables."""
 
 from __future__ import annotations
 
-__all__ = ["progress_bars", "show"]
+__all__ = ["show"]
 
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from dyncompile.demo.network import PLACES, DigitsNet, spell
@@ -21,35 +18,6 @@ from dyncompile.demo.results import Comparison, Files, OperatingPoint, Result
 from dyncompile.demo.training import TOLERANCE
 from dyncompile.machine import describe_machine
 from dyncompile.verify import Report
-
-AddBar = Callable[[str], Callable[[str, int, int], None]]
-
-
-@contextmanager
-def progress_bars(console: Console | None) -> Iterator[AddBar]:
-    """Give a function that adds a bar for a long step, and returns the bar's callback.
-
-    The callback takes the part the step is at, what is done of it, and what there is to do.
-    """
-    progress = Progress(
-        TextColumn("{task.description:26}"),
-        BarColumn(24),
-        TextColumn("{task.elapsed:3.0f} s"),
-        TextColumn("{task.fields[part]}"),
-        console=console,
-        disable=console is None,
-    )
-
-    def add(title: str) -> Callable[[str, int, int], None]:
-        for earlier in progress.task_ids:
-            progress.stop_task(earlier)
-        task = progress.add_task(title, part="")
-        return lambda part, done, total: progress.update(
-            task, part=part, completed=done, total=total
-        )
-
-    with progress:
-        yield add
 
 
 def show(result: Result, console: Console) -> None:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["TOLERANCE", "choose_threshold", "one_thread", "train"]
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+__all__ = ["TOLERANCE", "choose_threshold", "train"]
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.data import DataLoader, TensorDataset
 
-from dyncompile import markers
-from dyncompile.demo.data import Split, distort
+from dyncompile import markers, training
+from dyncompile.data import Images, distort
 from dyncompile.demo.network import ALL_BLOCKS, DigitsNet, confidence
+from dyncompile.progress import Progress, untold
 
 TOLERANCE = 0.005
+SKIPS_FROM = 0.4  # share of the steps after which blocks may be skipped
 
 
-def train(
-    data: Split,
-    seed: int,
-    *,
-    epochs: int = 14,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> DigitsNet:
+def train(data: Images, seed: int, *, epochs: int = 14, progress: Progress = untold) -> DigitsNet:
     """Train the network; the same seed and number of threads give the same weights.
 
     The stages' classifiers are trained jointly. All blocks run at first; then the gates learn,
@@ -39,27 +31,15 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = DigitsNet().train()
-        images = TensorDataset(data.images, data.labels)
-        batches = DataLoader(images, batch_size=32, shuffle=True, drop_last=True)
-        steps = epochs * len(batches)
-        optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
-        for step in range(steps):
-            if step % len(batches) == 0:
-                epoch = iter(batches)
-            image, label = next(epoch)
-            optimizer.zero_grad()
-            loss = _loss(model, distort(image), label, skips=step >= 0.4 * steps)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            progress(f"epoch {1 + step // len(batches)}", step + 1, steps)
-    return model.eval()
+        model = DigitsNet()
+    recipe = training.Recipe(epochs, 6e-3, 32, optimizer="adamw", weight_decay=0.01, seed=seed)
+    loss = _Loss(progress)
+    training.train(model, data, recipe, loss=loss, augment=distort, progress=loss.step_done)
+    return model
 
 
 @torch.no_grad()
-def choose_threshold(model: DigitsNet, data: Split, *, tolerance: float = TOLERANCE) -> float:
+def choose_threshold(model: DigitsNet, data: Images, *, tolerance: float = TOLERANCE) -> float:
     """Return the lowest threshold, for both exits, that keeps the accuracy.
 
     An image counts as lost if the end gives its class right and the exit taken does not;
@@ -74,7 +54,7 @@ def choose_threshold(model: DigitsNet, data: Split, *, tolerance: float = TOLERA
     Returns:
         A multiple of 0.01 from 0 to 1; 1 never leaves early.
     """
-    logits, _ = model.heads(data.images)
+    logits, _ = model.heads(data.floats())
     first, second, last = (out.argmax(1) == data.labels for out in logits)
     sure, surer = (confidence(out) for out in logits[:-1])
     threshold = 1.0
@@ -87,23 +67,24 @@ def choose_threshold(model: DigitsNet, data: Split, *, tolerance: float = TOLERA
     return threshold
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch sum in one order, whatever the number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+class _Loss:
+    """The loss of all classifiers, and late in the training of the compute too."""
 
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._skips = False
 
-def _loss(model: DigitsNet, images: Tensor, labels: Tensor, *, skips: bool) -> Tensor:
-    """Return the loss of all classifiers, and of the compute if blocks may be skipped."""
-    with markers.follow({} if skips else ALL_BLOCKS):
-        logits, takes = model.heads(images)
-    losses = [F.cross_entropy(out, labels, label_smoothing=0.05) for out in logits]
-    loss = 0.5 * losses[0] + 0.7 * losses[1] + losses[2]
-    for take in takes if skips else ():
-        loss = loss + 2 * (take.mean() - 0.5) ** 2
-    return loss
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        assert isinstance(model, DigitsNet)
+        with markers.follow({} if self._skips else ALL_BLOCKS):
+            logits, takes = model.heads(images)
+        losses = [F.cross_entropy(out, labels, label_smoothing=0.05) for out in logits]
+        loss = 0.5 * losses[0] + 0.7 * losses[1] + losses[2]
+        for take in takes if self._skips else ():
+            loss = loss + 2 * (take.mean() - 0.5) ** 2
+        return loss
+
+    def step_done(self, epoch: str, done: int, total: int) -> None:
+        """Hear of a step, before the next one."""
+        self._skips = done >= SKIPS_FROM * total
+        self._progress(epoch, done, total)

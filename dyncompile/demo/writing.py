@@ -11,21 +11,20 @@ from safetensors.torch import save
 from torch import nn
 
 from dyncompile.array_files import write_arrays
-from dyncompile.demo.data import Split
-from dyncompile.demo.network import CLASSES
+from dyncompile.data import Images
 from dyncompile.files import replacing
 
 
-def write_images(split: Split, file: Path) -> None:
+def write_images(data: Images, file: Path) -> None:
     """Write images, labels and the names of the classes as .npz.
 
     Raises:
         ArtifactError: the file cannot be written.
     """
     arrays = {
-        "image": split.images.numpy(),
-        "labels": split.labels.numpy(),
-        "classes": np.array([str(digit) for digit in range(CLASSES)]),
+        "image": data.floats().numpy(),
+        "labels": data.labels.numpy(),
+        "classes": np.array(data.classes),
     }
     write_arrays(file, arrays)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dyncompile import markers
-from dyncompile.demo.data import Digits
+from dyncompile.data import Images, Splits
 from dyncompile.demo.network import SKIPS, DigitsNet, confidence, spell
 from dyncompile.knobs import Threshold
 
@@ -46,9 +46,9 @@ def test_gates_act(model: DigitsNet, images: Tensor, name: str) -> None:
 
 
 @torch.no_grad()
-def test_gates_decide_per_sample(model: DigitsNet, digits: Digits) -> None:
+def test_gates_decide_per_sample(model: DigitsNet, digits: Splits[Images]) -> None:
     with markers.follow() as decisions:
-        model(digits.test.images[:100], NEVER)
+        model(digits.test.floats(slice(100)), NEVER)
     shares = [decisions[name].mean() for name in SKIPS]
     assert any(0 < share < 1 for share in shares)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dyncompile.demo.reporting import progress_bars, show
+from dyncompile.demo.reporting import show
 from dyncompile.demo.results import Comparison, Files, OperatingPoint, PathFound, Result
 from dyncompile.verify import Report
 
@@ -107,21 +107,3 @@ def test_the_last_line_is_the_command_that_measures_it(
         " --against dyncompile.demo.network:DigitsNet --weights c.safetensors"
         " -o 'out [1]/report.html'"
     )
-
-
-def test_a_bar_shows_its_step_and_the_part_it_is_at() -> None:
-    text = io.StringIO()
-    with progress_bars(Console(file=text, width=100)) as add_bar:
-        first = add_bar("Exporting")
-        first("passes", 1, 10)
-        first("paths", 14, 14)
-        add_bar("Comparing")("latency", 1, 2)
-    assert "Exporting" in text.getvalue()
-    assert "paths" in text.getvalue()
-    assert "latency" in text.getvalue()
-
-
-def test_without_a_console_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bars(None) as add_bar:
-        add_bar("Training")("epoch 1", 1, 1)
-    assert capsys.readouterr() == ("", "")

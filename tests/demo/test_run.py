@@ -6,8 +6,8 @@ import pytest
 
 import dyncompile
 from dyncompile import demo
+from dyncompile.data import Images, Splits
 from dyncompile.demo.comparing import compare
-from dyncompile.demo.data import Digits
 from dyncompile.demo.network import DigitsNet
 from dyncompile.errors import ArtifactError
 
@@ -23,11 +23,11 @@ def test_a_folder_that_cannot_be_made_is_refused_before_training(tmp_path: Path,
 
 
 def test_an_artifact_is_compared_with_the_static_networks_of_its_paths(
-    model: DigitsNet, digits: Digits, tmp_path: Path
+    model: DigitsNet, digits: Splits[Images], tmp_path: Path
 ) -> None:
     told: list[tuple[str, int, int]] = []
     artifact = tmp_path / "net.onnx"
-    dyncompile.export(model, (digits.test.images[:1],), artifact, verify=False)
+    dyncompile.export(model, (digits.test.floats(slice(1)),), artifact, verify=False)
     found = compare(
         model,
         artifact,

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dyncompile.demo.data import Digits, Split
+from dyncompile.data import Images, Splits
 from dyncompile.demo.network import DigitsNet
 from dyncompile.demo.training import choose_threshold, train
 
 
-def test_the_seed_settles_the_weights(digits: Digits) -> None:
+def test_the_seed_settles_the_weights(digits: Splits[Images]) -> None:
     def weights(seed: int) -> Tensor:
         model = train(digits.train.head(64), seed, epochs=1)
         return torch.cat([value.flatten().float() for value in model.state_dict().values()])
@@ -21,7 +21,7 @@ def test_the_seed_settles_the_weights(digits: Digits) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_training_learns_the_weights_of_the_gates(digits: Digits) -> None:
+def test_training_learns_the_weights_of_the_gates(digits: Splits[Images]) -> None:
     first, later = (train(digits.train.head(32), 0, epochs=epochs) for epochs in (1, 4))
     for before, after in zip(first.stages, later.stages, strict=True):
         for old, new in zip(
@@ -30,7 +30,7 @@ def test_training_learns_the_weights_of_the_gates(digits: Digits) -> None:
             assert not torch.equal(old, new)
 
 
-def test_training_reports_its_progress(digits: Digits) -> None:
+def test_training_reports_its_progress(digits: Splits[Images]) -> None:
     told: list[tuple[str, int, int]] = []
     train(digits.train.head(64), 0, epochs=1, progress=lambda *now: told.append(now))
     assert told == [("epoch 1", 1, 2), ("epoch 1", 2, 2)]
@@ -58,5 +58,6 @@ class Rigged(DigitsNet):
 def test_threshold_is_the_lowest_that_keeps_the_accuracy(
     tolerance: float, threshold: float
 ) -> None:
-    split = Split(torch.zeros(10, 1, 20, 20), torch.arange(10))
-    assert choose_threshold(Rigged(0.635), split, tolerance=tolerance) == threshold
+    pixels = torch.zeros(10, 1, 20, 20, dtype=torch.uint8)
+    data = Images(pixels, torch.arange(10), tuple("0123456789"))
+    assert choose_threshold(Rigged(0.635), data, tolerance=tolerance) == threshold

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from dyncompile.demo.data import Digits
+from dyncompile.data import Images, Splits
 from dyncompile.demo.network import DigitsNet
 from dyncompile.demo.writing import write_images, write_weights
 from dyncompile.loading import load_module
 
 
-def test_images_are_written_with_their_labels(digits: Digits, tmp_path: Path) -> None:
+def test_images_are_written_with_their_labels(digits: Splits[Images], tmp_path: Path) -> None:
     write_images(digits.test, tmp_path / "test.npz")
     with np.load(tmp_path / "test.npz") as found:
-        np.testing.assert_array_equal(found["image"], digits.test.images.numpy())
+        np.testing.assert_array_equal(found["image"], digits.test.floats().numpy())
         np.testing.assert_array_equal(found["labels"], digits.test.labels.numpy())
         assert found["classes"].tolist() == list("0123456789")
 
