@@ -94,6 +94,32 @@ class Calibrator:
             self._known, self._is_complete = known, True
             return known
 
+    def known(
+        self, call: Call, points: Sequence[OperatingPoint], samples: Samples | None
+    ) -> Calibration:
+        """Return what is known, ``points`` among it: from data, if there are samples.
+
+        Raises:
+            InputError: a point has not been measured, and there are no samples.
+        """
+        with self._lock:
+            known = self._known
+            if missing := _missing(known, points, samples):
+                with suppress(ArtifactError):
+                    known = latency_cache.kept(self._name(), self.conditions()) or known
+                missing = _missing(known, points, samples)
+            if missing and samples is None:
+                others = f" and {len(missing) - 1} more points" if len(missing) > 1 else ""
+                raise InputError(
+                    f"{_spelt(missing[0])}{others} not measured on this machine.",
+                    where="latencies",
+                    remedy="Give samples=, or measure them once with net.calibrate(samples).",
+                )
+            if missing:
+                known = self._keep(self._measured(call, missing, samples, SECONDS))
+            assert known is not None, "there is at least one point"
+            return known
+
     def keep(self, latencies: Iterable[Latency]) -> Calibration:
         """Keep what was measured elsewhere; see ``Net.keep_latencies``."""
         found = self._calibration(
@@ -102,16 +128,27 @@ class Calibrator:
         with self._lock:
             return self._keep(found)
 
-    def _points(self, points: Points | None) -> list[OperatingPoint]:
+    def full_points(self, points: Points | None) -> list[OperatingPoint]:
+        """Return the values of all knobs at the points asked for, or at those of the artifact.
+
+        Raises:
+            KnobError: no points, an unknown knob, or a value out of range.
+        """
         wanted = (self.points or ({},)) if points is None else points
         is_list = isinstance(wanted, Iterable) and not isinstance(wanted, (Mapping, str))
-        full = [full_point(self.knobs, point) for point in wanted] if is_list else []
+        full: list[OperatingPoint] = []
+        if is_list:
+            full.extend(full_point(self.knobs, point) for point in wanted)
         if not full:
             raise KnobError(
                 f"{type(points).__name__} without operating points.",
                 where="points",
                 remedy='Give a list of knobs by name, as in [{"level": 0}, {"level": 1}].',
             )
+        return full
+
+    def _points(self, points: Points | None) -> list[OperatingPoint]:
+        full = self.full_points(points)
         return [point for n, point in enumerate(full) if point not in full[:n]]
 
     def _measured(
@@ -168,6 +205,22 @@ class Calibrator:
                     stacklevel=4,
                 )
         return self._known
+
+
+def _missing(
+    known: Calibration | None, points: Sequence[OperatingPoint], samples: Samples | None
+) -> list[OperatingPoint]:
+    """Return the points to measure: the unknown, and with samples those known from noise."""
+
+    def is_missing(point: OperatingPoint) -> bool:
+        latency = known.at(point) if known else None
+        return latency is None or (latency.drawn and samples is not None)
+
+    return [p for n, p in enumerate(points) if p not in points[:n] and is_missing(p)]
+
+
+def _spelt(point: OperatingPoint) -> str:
+    return " ".join(f"{name}={value}" for name, value in point.items()) or "the network"
 
 
 def time_points(

@@ -20,9 +20,12 @@ from dyncompile.manifest import METADATA_KEY, Decision, Manifest, OperatingPoint
 from dyncompile.runtime import latency_cache
 from dyncompile.runtime.arguments import Arguments, InputSpec
 from dyncompile.runtime.backend import CPU, Backend, Provider, import_onnxruntime
+from dyncompile.runtime.budget import Budget
 from dyncompile.runtime.calibrating import SECONDS, Calibrator, Points
 from dyncompile.runtime.calibration import Calibration, Latency
 from dyncompile.runtime.calibration_samples import Samples
+from dyncompile.runtime.governing import govern, graded_points
+from dyncompile.runtime.governor import Governor
 
 Array = NDArray[Any]
 Outputs = Array | tuple[Array, ...]
@@ -226,6 +229,44 @@ class Net:
             KnobError: a point has an unknown knob, or a value out of range.
         """
         return self._calibrator.keep(latencies)
+
+    def within(
+        self,
+        milliseconds: float,
+        *,
+        percentile: int = 95,
+        points: Points | None = None,
+        quality: Sequence[float] | None = None,
+        samples: Samples | None = None,
+    ) -> Governor:
+        """Return this network as one that keeps within a budget of time, to be called instead.
+
+        Each call runs the best operating point that fits by what has been measured on this
+        machine, and by the load at the time: see ``Governor``. Where nothing fits, the fastest
+        runs, ``picked.fits`` is false, and if that is so without load, a ``RuntimeWarning``
+        says it at once.
+
+        Args:
+            milliseconds: What a call may take.
+            percentile: Of the calls at one point that have to be in time: 95 or 50. It matters
+                where what a call takes depends on its data.
+            points: What to choose from: values of knobs by name, those left out at their
+                defaults. When left out, ``operating_points``.
+            quality: For each of them, how good it is, such as its accuracy. When left out, what
+                takes longer on average is better.
+            samples: What to measure with where that has not been done on data, as for
+                ``calibrate``; it is done once per machine, and takes some seconds.
+
+        Raises:
+            InputError: no budget, unknown percentile, as many grades as points are not given,
+                nothing to choose from, or a point has not been measured and there are no
+                samples.
+            KnobError: a point has an unknown knob, or a value out of range.
+        """
+        budget = Budget(milliseconds, percentile)
+        graded = graded_points(self._calibrator, points, quality)
+        known = self._calibrator.known(self, [point for point, _ in graded], samples)
+        return govern(self, self.knobs, graded, known, budget)
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{spec.name}: {spec}" for spec in self._arguments.inputs)
