@@ -26,6 +26,8 @@ def bind_inputs(
 ) -> dict[str, Tensor]:
     """Return the inputs of ``forward`` by name, in its order, knobs at their defaults.
 
+    Knobs in the ``knobs`` of the model may go through the ``**`` of ``forward``; they come last.
+
     Raises:
         InputError: an input is missing, unknown, or not a tensor of a type NumPy has, or
             ``forward`` does not name its inputs.
@@ -34,7 +36,8 @@ def bind_inputs(
     model = unwrapped(model)
     where = f"{type(model).__name__}.forward"
     parameters = _parameters(model)
-    unknown = [name for name in knobs if name not in parameters]
+    through = _through_keywords(model, parameters, knobs)
+    unknown = [name for name in knobs if name not in parameters and name not in through]
     if unknown:
         raise KnobError(
             f"forward has no parameter of this name; it has {', '.join(parameters)}.",
@@ -68,13 +71,24 @@ def bind_inputs(
         )
     values = {name: _tensor(name, value) for name, value in given.items()}
     values |= {name: torch.from_numpy(np.array(knob.array(name))) for name, knob in knobs.items()}
-    return {name: values[name] for name in parameters if name in values}
+    return {name: values[name] for name in (*parameters, *through) if name in values}
 
 
 def _parameters(model: nn.Module) -> dict[str, inspect.Parameter]:
     named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     parameters = inspect.signature(model.forward).parameters
     return {name: p for name, p in parameters.items() if p.kind in named}
+
+
+def _through_keywords(
+    model: nn.Module, parameters: Mapping[str, object], knobs: Mapping[str, Knob]
+) -> list[str]:
+    """Return the knobs that ``forward`` takes through ``**``, in the order of their declaration."""
+    kinds = {p.kind for p in inspect.signature(model.forward).parameters.values()}
+    declared = getattr(model, "knobs", None)
+    if inspect.Parameter.VAR_KEYWORD not in kinds or not isinstance(declared, Mapping):
+        return []
+    return [name for name in declared if name in knobs and name not in parameters]
 
 
 def _takes_any_number(model: nn.Module) -> bool:

@@ -1,0 +1,1 @@
+"""Published dynamic networks, as one would use them: convert, fit, calibrate, export."""
