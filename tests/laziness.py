@@ -28,6 +28,9 @@ into branches and wrap weights as it likes; what it may not do is run more.
 
 from __future__ import annotations
 
+import itertools
+import math
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import load_op
 
-from dyncompile.dialect import Selector
+from dyncompile.dialect import DECISION, ELSE, THEN, Selector
 from tests.support import Array, Feeds, runnable_proto
 
 Work = tuple[str, bytes, bytes]
@@ -121,6 +124,23 @@ class Allowance:
             for decision, value in zip(self._decisions, values, strict=True)
         }
 
+    def paths(self, most: int) -> list[dict[str, int]]:
+        """Return an option for each decision, by name: all combinations, or a sample of them."""
+        options = {str(decision.name): count for decision, count in self._options.items()}
+        if math.prod(options.values()) <= most:
+            every = itertools.product(*map(range, options.values()))
+            return [dict(zip(options, taken, strict=True)) for taken in every]
+        draw = random.Random(0)
+        return [{d: draw.randrange(n) for d, n in options.items()} for _ in range(most)]
+
+    def weights_along(self, path: Mapping[str, int]) -> Counter[str]:
+        """Return the weights of the work that may be done on a path."""
+        return Counter(
+            _weight_of(node)
+            for node, when in zip(self._compute, self._needed, strict=True)
+            if when is not None and all(path[str(d.name)] in known for d, known in when.items())
+        )
+
     def _when_needed(self, node: ir.Node) -> dict[ir.Value, frozenset[int]] | None:
         """Return, per decision, the options under which the node is needed; None if never."""
         every = {d: frozenset(range(count)) for d, count in self._options.items()}
@@ -159,6 +179,40 @@ def assert_lazy(marked: ir.Model, lowered: ir.Model, many_feeds: Iterable[Feeds]
         excess = Counter(done) - allowance(feeds)
         taken = {decision.name: option for decision, option in allowance.taken(feeds).items()}
         assert not excess, f"{excess.total()} compute nodes run in vain when {taken}"
+
+
+def assert_lazy_on_paths(marked: ir.Model, lowered: ir.Model, *, most: int) -> None:
+    """Check the same without running it, on every path, or on as many as ``most``.
+
+    Decisions of the marked graph are named after their values, each piece of work has a weight
+    of its own, and the weights of the lowered graph stand where they stood.
+    """
+    allowance = Allowance(marked)
+    for path in allowance.paths(most):
+        excess = Counter(_weights_read(lowered.graph, path)) - allowance.weights_along(path)
+        assert not excess, f"{sorted(excess)} run in vain when {path}"
+
+
+def _weights_read(graph: ir.Graph, path: Mapping[str, int]) -> Iterator[str]:
+    for node in graph:
+        if node.op_type in COMPUTE:
+            yield _weight_of(node)
+        elif node.op_type == "If":
+            notes = node.metadata_props
+            options = {
+                branch: [int(number) for number in notes[note].split(",")]
+                for note, branch in ((THEN, "then_branch"), (ELSE, "else_branch"))
+            }
+            taken = min(path[notes[DECISION]], max(map(max, options.values())))
+            for branch, numbers in options.items():
+                if taken in numbers:
+                    yield from _weights_read(node.attributes[branch].as_graph(), path)
+
+
+def _weight_of(node: ir.Node) -> str:
+    weight = node.inputs[1]
+    assert weight is not None, "compute nodes have a weight"
+    return str(weight.name)
 
 
 def _choice_of(node: ir.Node) -> _Choice | None:

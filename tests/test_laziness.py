@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.laziness import Allowance, assert_lazy
+from tests.laziness import Allowance, assert_lazy, assert_lazy_on_paths
 from tests.support import every_feeds, parse, run
 
 WEIGHTS = """
@@ -158,3 +158,12 @@ def test_catches_work_done_twice() -> None:
     marked = parse(SKIP)
     with pytest.raises(AssertionError, match=r"1 compute nodes run in vain when \{'take': 1\}"):
         assert_lazy(marked, parse(doubled), every_feeds(marked))
+
+
+def test_sees_work_in_vain_on_a_path_without_running_it() -> None:
+    marked, lowered = parse(NESTED), parse(NESTED_TOO_EARLY)
+    for node, name in ((n, "outer") for n in lowered.graph if n.op_type == "If"):
+        notes = {"decision": name, "then": "1", "else": "0"}
+        node.metadata_props.update({f"dyncompile.{key}": value for key, value in notes.items()})
+    with pytest.raises(AssertionError, match=r"\['w2'\] run in vain when .*'inner': 0"):
+        assert_lazy_on_paths(marked, lowered, most=4)

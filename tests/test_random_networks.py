@@ -18,8 +18,10 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 
 import dyncompile
 from dyncompile import pipeline
+from dyncompile.passes import BranchOnDecisions
 from dyncompile.targets import ort
-from tests.laziness import assert_lazy
+from tests.laziness import assert_lazy, assert_lazy_on_paths
+from tests.random_graphs import random_graph
 from tests.random_networks import (
     AddGated,
     Gate,
@@ -37,6 +39,7 @@ from tests.support import (
     assert_same_numbers,
     assert_unique_names,
     ort_session,
+    random_feeds,
     run,
     runnable_proto,
 )
@@ -144,6 +147,27 @@ def test_artifact_agrees_with_the_eager_model_and_is_lazy(
     for feeds in network.feeds():
         assert_equal(runtime(feeds), eager(model, feeds))
     assert_lazy(ir.load(marked), ir.load(artifact), network.feeds())
+
+
+@pytest.mark.parametrize(
+    ("length", "count"),
+    [
+        pytest.param(12, MANY // 2, id="small"),
+        pytest.param(30, MANY, id="larger"),
+        pytest.param(60, MANY // 4, id="large"),
+    ],
+)
+def test_work_shared_by_crossing_decisions_is_lazy_on_every_path(length: int, count: int) -> None:
+    branching = [type(one) for one in ort.PASSES].index(BranchOnDecisions) + 1
+    for seed in range(count):
+        marked, lowered = random_graph(seed, length), random_graph(seed, length)
+        for _ in pipeline.run(lowered, ort.PASSES[:branching]):
+            pass
+        assert_lazy_on_paths(marked, lowered, most=32)
+        before, after = ort_session(marked), ort_session(lowered)
+        for draw in range(8):
+            feeds = random_feeds(marked, draw, x=np.asarray([[draw % 5 - 2, draw % 3 - 1]]))
+            assert_equal(after(feeds), before(feeds))
 
 
 def lower(network: Network) -> ir.Model:

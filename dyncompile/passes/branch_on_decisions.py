@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["BranchOnDecisions"]
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -12,10 +13,12 @@ import onnx_ir as ir
 from dyncompile.dialect import ALIASES, DECISION, FOLDED, TURNED, Selector, option_count
 from dyncompile.passes.build_branches import BranchBuilder, like
 from dyncompile.passes.decision_order import outermost_first, selecting_inside, sharing
-from dyncompile.passes.decision_runs import is_heavy, returning, runs, with_work
+from dyncompile.passes.decision_runs import returning, runs, with_work
 from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.heavy_nodes import is_heavy
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.option_tree import Region, plan_branches
+from dyncompile.passes.returned_values import forget_sizes_outside
 from dyncompile.passes.rounds import forget_decisions_of_rounds
 from dyncompile.passes.scopes import Scopes, graphs_of
 from dyncompile.passes.sequence import Sequence
@@ -67,28 +70,46 @@ class _GraphBrancher:
         """Replace the selectors of the graph; return whether there were any."""
         modified = False
         while nodes := [node for node in self._graph if Selector.from_node(node) is not None]:
-            for node in outermost_first(nodes, self._sequence, self._scopes):
-                if node in self._sequence:  # else an enclosing decision took it along
-                    self._branch_on(sharing(node, self._sequence))
+            groups, enclosed = outermost_first(nodes, self._sequence, self._scopes)
+            for group in groups:
+                left = [node for node in group if node in self._sequence]
+                if left:  # else another took them along
+                    self._branch_on(left, enclosed)
+            if not groups:
+                self._branch_on_enclosing_inside(nodes)
             modified = True
-        for group in selecting_inside(self._graph):
-            self._branch_work_of_inner(group)
+        for selectors in selecting_inside(self._graph):
+            masks = exclusive_work(self._sequence, self._scopes, selectors[0].decision)
+            if any(map(is_heavy, masks)):
+                self._branch_work_of_inner(selectors[0], masks)
             modified = True
         return modified
 
-    def _branch_on(self, selectors: list[Selector]) -> None:
-        _tag(selectors[0].decision)
-        masks = exclusive_work(self._sequence, self._scopes, selectors)
-        outer = [selector for selector in selectors if selector.node not in masks]
-        for group, absorbed in runs(outer, masks, self._sequence):
+    def _branch_on(self, nodes: list[ir.Node], enclosed: set[ir.Node]) -> None:
+        shared = sharing(nodes[0], self._sequence)
+        decision = shared[0].decision
+        _tag(decision)
+        masks = exclusive_work(self._sequence, self._scopes, decision)
+        outer = [selector for selector in shared if selector.node in nodes]
+        for group, absorbed in runs(outer, masks, enclosed, self._sequence):
             self._build({selector.node for selector in group} | absorbed, masks, group[0])
 
-    def _branch_work_of_inner(self, selectors: list[Selector]) -> None:
+    def _branch_on_enclosing_inside(self, nodes: list[ir.Node]) -> None:
+        """Branch on one decision that selects in inner graphs only, and takes selectors along."""
+        for selectors in selecting_inside(self._graph):
+            masks = exclusive_work(self._sequence, self._scopes, selectors[0].decision)
+            if any(node in masks for node in nodes):
+                self._branch_work_of_inner(selectors[0], masks)
+                return
+        raise AssertionError("the last selector is enclosed by nothing, or by what selects inside")
+
+    def _branch_work_of_inner(self, selector: Selector, masks: dict[ir.Node, int]) -> None:
         """Put work that several inner graphs share, but not under every option, into branches."""
-        masks = exclusive_work(self._sequence, self._scopes, selectors)
-        if any(map(is_heavy, masks)):
-            _tag(selectors[0].decision)
-            self._build(set(masks), masks, selectors[0])
+        _tag(selector.decision)
+        maker = selector.decision.producer()
+        if maker is not None and maker in self._sequence:
+            self._sequence.delay(masks, maker)
+        self._build(set(masks), masks, selector)
 
     def _build(self, nodes: set[ir.Node], masks: dict[ir.Node, int], selector: Selector) -> None:
         """Put nodes and the exclusive work they need into branches, in as few Ifs as can be."""
@@ -113,22 +134,23 @@ class _GraphBrancher:
             for output in node.outputs
             if (uses := self._uses_outside(output, region)) or output.is_graph_output()
         }
+        returned = {i: value for i, value in enumerate(self._graph.outputs) if value in outside}
+        for index, value in returned.items():  # it may go where a branch within returns it
+            self._graph.outputs[index] = like(value)
         new, became = BranchBuilder(region, selector).build(plan_branches(region, [*outside]))
-        made = {output for node in new for output in node.outputs}
+        became |= _owned(dict.fromkeys(returned.values()), became, new)
         for value, uses in outside.items():
-            result = became[value]
-            if value.is_graph_output() and result not in made:  # it has a node of its own
-                new.append(ir.Node("", "Identity", [result], outputs=[like(value)]))
-                result = new[-1].outputs[0]
-            result.metadata_props.update(value.metadata_props)
+            became[value].metadata_props.update(value.metadata_props)
             for user, index in uses:
-                user.replace_input_with(index, result)
-            for index, output in enumerate(self._graph.outputs):
-                if output is value:
-                    self._graph.outputs[index] = result
+                user.replace_input_with(index, became[value])
+        for index, value in returned.items():
+            self._graph.outputs[index] = became[value]
         self._sequence.replace(list(region.nodes), new)
         for node in new:
             self._scopes.adopt(node)
+        for value in returned.values():
+            if became[value].shape != value.shape:
+                forget_sizes_outside(became[value], self._scopes)
 
     def _uses_outside(self, value: ir.Value, region: Region) -> list[tuple[ir.Node, int]]:
         return [
@@ -136,6 +158,22 @@ class _GraphBrancher:
             for user, index in value.uses()
             if self._scopes.within(user, self._graph) not in region.needed
         ]
+
+
+def _owned(
+    values: Iterable[ir.Value], became: Mapping[ir.Value, ir.Value], new: list[ir.Node]
+) -> dict[ir.Value, ir.Value]:
+    """Return what a graph may return for values: each computed by a new node, and no two alike."""
+    free = {output for node in new for output in node.outputs}
+    owned: dict[ir.Value, ir.Value] = {}
+    for value in values:
+        result = became[value]
+        if result not in free:
+            new.append(ir.Node("", "Identity", [result], outputs=[like(value)]))
+            result = new[-1].outputs[0]
+        free.discard(result)
+        owned[value] = result
+    return owned
 
 
 def _tag(decision: ir.Value) -> None:

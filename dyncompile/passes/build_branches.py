@@ -15,6 +15,7 @@ from dyncompile.dialect import DECISION, ELSE, THEN, Selector
 from dyncompile.errors import GraphError
 from dyncompile.passes.copying import copied, rewire
 from dyncompile.passes.option_tree import Plan, Region
+from dyncompile.passes.returned_values import forget_sizes
 from dyncompile.passes.scopes import graphs_of
 
 Values = dict[ir.Value, ir.Value]
@@ -77,9 +78,9 @@ class BranchBuilder:
         else:
             placed = copied(node)
             values.update(zip(node.outputs, placed.outputs, strict=True))
-        if len(plan.options) == 1:
+        if len(plan.options) < self._region.count:
             for graph in graphs_of(placed):
-                _decide_inside(graph, self._selector.decision, plan.options[0])
+                _decide_inside(graph, self._selector.decision, plan.options)
         rewire(placed, find)
         return placed
 
@@ -106,7 +107,7 @@ class BranchBuilder:
         )
         for value, output in zip(wanted, node.outputs, strict=True):
             if _mask_of(value, self._region) is not None:  # absent where the option skips it
-                output.shape = ir.Shape([None] * len(value.shape)) if value.shape else value.shape
+                forget_sizes(output)
         values.update(zip(wanted, node.outputs, strict=True))
         return [condition, node] if isinstance(condition, ir.Node) else [node]
 
@@ -201,21 +202,31 @@ def _absent(value: ir.Value) -> ir.Node:
     return _constant(np.zeros((1,) * rank, value.dtype.numpy()), f"{value.name}.absent")
 
 
-def _decide_inside(graph: ir.Graph, decision: ir.Value, option: int) -> None:
-    """Replace the selectors of a known decision in an inner graph, and drop what that idles."""
+def _decide_inside(graph: ir.Graph, decision: ir.Value, options: Sequence[int]) -> None:
+    """Leave to the selectors of an inner graph what the options can be; drop what that idles."""
     for node in list(graph):
         selector = Selector.from_node(node)
         if selector is not None and selector.decision is decision:
-            known = selector.option(option)
-            for index, output in enumerate(graph.outputs):
-                if output is selector.output:  # a branch returns a value of its own
-                    copy = ir.Node("", "Identity", [known], outputs=[like(output)])
-                    graph.append(copy)
-                    graph.outputs[index] = copy.outputs[0]
-            selector.output.replace_all_uses_with(known)
+            _narrow(selector, graph, [selector.option(option) for option in options])
         for inner in graphs_of(node):
-            _decide_inside(inner, decision, option)
+            _decide_inside(inner, decision, options)
     for node in reversed(list(graph)):
         if not any(value.uses() or value.is_graph_output() for value in node.outputs):
             graph.remove(node)
             rewire(node, lambda _: None)
+
+
+def _narrow(selector: Selector, graph: ir.Graph, possible: Sequence[ir.Value]) -> None:
+    """Let a selector choose between some of its options; replace it where only one is left."""
+    known = possible[0]
+    if any(option is not known for option in possible):
+        for index, value in enumerate(selector.node.inputs):
+            if index > 0 and value not in possible:
+                selector.node.replace_input_with(index, known)
+        return
+    for index, output in enumerate(graph.outputs):
+        if output is selector.output:  # a branch returns a value of its own
+            copy = ir.Node("", "Identity", [known], outputs=[like(output)])
+            graph.append(copy)
+            graph.outputs[index] = copy.outputs[0]
+    selector.output.replace_all_uses_with(known)

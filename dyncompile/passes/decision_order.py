@@ -8,39 +8,55 @@ import onnx_ir as ir
 
 from dyncompile.dialect import Selector
 from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.heavy_nodes import is_heavy
 from dyncompile.passes.scopes import Scopes, graphs_of, nested_nodes, sources_of
 from dyncompile.passes.sequence import Sequence
 
 
-def outermost_first(nodes: list[ir.Node], sequence: Sequence, scopes: Scopes) -> list[ir.Node]:
-    """Order decisions, one selector each, so that enclosing ones come before enclosed ones.
+def outermost_first(
+    nodes: list[ir.Node], sequence: Sequence, scopes: Scopes
+) -> tuple[list[list[ir.Node]], set[ir.Node]]:
+    """Order decisions so that enclosing ones come before enclosed ones.
 
-    A decision encloses another if a selector of the other is its exclusive work. Decisions
-    whose selectors are all enclosed are left to the branch they will stand in. Among the others,
-    those made from data come before those that knobs make, which may repeat them whole, and
-    later ones before earlier ones.
+    A decision encloses what is its exclusive work. Selectors that it encloses are left to the
+    branch they will stand in; two decisions may enclose selectors of each other. Among decisions
+    that neither encloses, those made from data come before those that knobs make, which may
+    repeat them whole, and later ones before earlier ones.
+
+    Args:
+        nodes: All selectors of the graph.
+        sequence: The graph.
+        scopes: Owners of the graphs nested in it.
+
+    Returns:
+        For each decision its selectors that nothing encloses, in order, and what is enclosed.
     """
     enclosed: set[ir.Node] = set()
-    first_user: dict[ir.Value, ir.Node] = {}
+    members: dict[ir.Value, list[ir.Node]] = {}
     inside: dict[ir.Value, set[ir.Value]] = {}
     for node in reversed(nodes):
         selector = Selector.from_node(node)
         assert selector is not None
+        members.setdefault(selector.decision, []).insert(0, node)
         if node in enclosed or selector.decision in inside:
             continue
-        masks = exclusive_work(sequence, scopes, sharing(node, sequence))
+        masks = exclusive_work(sequence, scopes, selector.decision)
         enclosed.update(masks)
         found = (Selector.from_node(other) for other in masks)
         inside[selector.decision] = {s.decision for s in found if s} - {selector.decision}
-        first_user[selector.decision] = node
-    waiting = sorted(first_user, key=is_call_wide)
-    order: list[ir.Node] = []
+    order: list[ir.Value] = []
+    waiting = sorted(inside, key=is_call_wide)
     while waiting:
         free = (d for d in waiting if not any(d in inside[other] for other in waiting))
-        chosen = next(free, waiting[0])
-        waiting.remove(chosen)
-        order.append(first_user[chosen])
-    return order
+        order.append(next(free, waiting[0]))
+        waiting.remove(order[-1])
+    within = [group[0].decision for group in selecting_inside(sequence.graph)]
+    for decision in {*members, *within} - set(order):
+        masks = exclusive_work(sequence, scopes, decision)
+        if decision in members or any(map(is_heavy, masks)):
+            enclosed.update(masks)
+    groups = [[node for node in members[d] if node not in enclosed] for d in order]
+    return [group for group in groups if group], enclosed
 
 
 def sharing(node: ir.Node, sequence: Sequence) -> list[Selector]:

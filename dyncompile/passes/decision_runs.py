@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-__all__ = ["is_heavy", "returning", "runs", "with_work"]
+__all__ = ["returning", "runs", "with_work"]
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import onnx_ir as ir
 
 from dyncompile.dialect import PINNED, Selector
 from dyncompile.passes.decision_order import is_call_wide
-from dyncompile.passes.scopes import graphs_of, inputs_of, nested_nodes
+from dyncompile.passes.heavy_nodes import is_heavy
+from dyncompile.passes.scopes import inputs_of, nested_nodes
 from dyncompile.passes.sequence import Sequence
 
-_WEIGHTY = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum"}
-_SMALL_BYTES = 4096
 _SHORT = 8
 _MOST_COPIES = 32
 
 
 def runs(
-    selectors: list[Selector], masks: Mapping[ir.Node, int], sequence: Sequence
+    selectors: list[Selector],
+    masks: Mapping[ir.Node, int],
+    enclosed: Container[ir.Node],
+    sequence: Sequence,
 ) -> Iterator[tuple[list[Selector], set[ir.Node]]]:
-    """Group selectors of one decision, in order, with the nodes between that they take along."""
+    """Group selectors of one decision, in order, with the nodes between that they take along.
+
+    Args:
+        selectors: Those that nothing encloses.
+        masks: The exclusive work of the decision.
+        enclosed: The exclusive work of any decision.
+        sequence: The graph.
+    """
     call_wide = len(selectors) > 1 and is_call_wide(selectors[0].decision)
     group, absorbed = [selectors[0]], set[ir.Node]()
     below = {selectors[0].node}  # what depends on the group, up to the selector looked at
@@ -33,7 +42,8 @@ def runs(
                 below.add(node)
         taken = absorbed | {member.node for member in group}
         between = _on_the_way(selector.node, below - taken, masks)
-        if _may_repeat(between, call_wide=call_wide, copies=len(selector.options)):
+        waits = any(node in enclosed and is_heavy(node) for node in between)
+        if not waits and _may_repeat(between, call_wide=call_wide, copies=len(selector.options)):
             absorbed |= between
             group.append(selector)
             below.add(selector.node)
@@ -67,14 +77,6 @@ def _may_repeat(between: set[ir.Node], *, call_wide: bool, copies: int) -> bool:
         for inner in (node, *nested_nodes(node)):
             copies *= 2 if inner.op_type == "If" else 1
     return copies <= _MOST_COPIES
-
-
-def is_heavy(node: ir.Node) -> bool:
-    """Whether a copy of the node in each branch would cost time or bytes that matter."""
-    if node.op_type in _WEIGHTY or any(graphs_of(node)):
-        return True
-    constants = [v.const_value for v in node.inputs if v is not None and v.is_initializer()]
-    return sum(constant.nbytes for constant in constants if constant) > _SMALL_BYTES
 
 
 def with_work(nodes: set[ir.Node], masks: Mapping[ir.Node, int]) -> set[ir.Node]:

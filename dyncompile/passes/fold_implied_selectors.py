@@ -58,7 +58,7 @@ def _implied_uses(
     group: list[Selector], sequence: Sequence, scopes: Scopes
 ) -> Iterable[tuple[ir.Node, int, Selector, int]]:
     """Yield user, input, selector and the option it must be, last users first."""
-    masks = exclusive_work(sequence, scopes, group)
+    masks = exclusive_work(sequence, scopes, group[0].decision)
     count = option_count(group[0].decision)
     for selector in reversed(group):
         for user, index in selector.output.uses():

@@ -13,8 +13,9 @@ import onnx_ir as ir
 from dyncompile.dialect import DOMAIN
 from dyncompile.passes.constants import add_constant
 from dyncompile.passes.decision_order import sharing
-from dyncompile.passes.decision_runs import is_heavy, with_work
+from dyncompile.passes.decision_runs import with_work
 from dyncompile.passes.exclusive_work import exclusive_work
+from dyncompile.passes.heavy_nodes import is_heavy
 from dyncompile.passes.masks import decision_of, masked, zeros_like
 from dyncompile.passes.scopes import Scopes
 from dyncompile.passes.sequence import Sequence
@@ -98,7 +99,7 @@ def _saving(gates: list[ir.Node], graph: ir.Graph) -> set[ir.Node]:
     groups = {gate.inputs[0]: gate for gate in gates}
     for gate in groups.values():
         selectors = sharing(gate, sequence)
-        masks = exclusive_work(sequence, scopes, selectors)
+        masks = exclusive_work(sequence, scopes, selectors[0].decision)
         for selector in selectors:
             work = with_work({selector.node}, masks) - {selector.node}
             if any(map(is_heavy, work)):

@@ -74,6 +74,10 @@ class Scopes:
             for inner in graph:
                 self.adopt(inner)
 
+    def owner(self, graph: ir.Graph) -> ir.Node | None:
+        """Return the node that the graph is an attribute of; None for the main graph."""
+        return self._owner.get(graph)
+
     def within(self, node: ir.Node, graph: ir.Graph) -> ir.Node:
         """Return the node of ``graph`` that is the given node or contains it."""
         found = self.find(node, graph)

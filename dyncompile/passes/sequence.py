@@ -67,6 +67,26 @@ class Sequence:
             for place, node in enumerate(slot):
                 self._positions[node] = (first + offset, place)
 
+    def delay(self, nodes: Collection[ir.Node], other: ir.Node) -> None:
+        """Move those of the nodes that stand before another to the place behind it.
+
+        The caller has made sure that nothing in between needs them.
+        """
+        moved = [n for n in self.sorted(nodes) if self._positions[n] < self._positions[other]]
+        if not moved:
+            return
+        self.graph.remove(moved)
+        self.graph.insert_after(other, moved)
+        home = self._positions[other][0]
+        touched = {home, *(self._positions[node][0] for node in moved)}
+        for slot in touched:
+            self._slots[slot] = [node for node in self._slots[slot] if node not in moved]
+        place = self._slots[home].index(other) + 1
+        self._slots[home][place:place] = moved
+        for slot in touched:
+            for place, node in enumerate(self._slots[slot]):
+                self._positions[node] = (slot, place)
+
     def _without(
         self, old: list[ir.Node], new: list[ir.Node], first: int, last: int
     ) -> tuple[list[list[ir.Node]], list[list[ir.Node]]]:

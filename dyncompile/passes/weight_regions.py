@@ -11,8 +11,8 @@ import onnx_ir as ir
 
 from dyncompile.dialect import Selector
 from dyncompile.macs import node_macs
-from dyncompile.passes.decision_runs import is_heavy
 from dyncompile.passes.gathered_weights import GatheredWeight
+from dyncompile.passes.heavy_nodes import is_heavy
 from dyncompile.passes.pin_foreign_nodes import is_foreign
 from dyncompile.passes.scopes import Scopes, inputs_of
 from dyncompile.passes.sequence import Sequence

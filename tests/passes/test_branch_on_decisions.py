@@ -2,9 +2,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from dyncompile import pipeline
 from dyncompile.errors import GraphError
 from dyncompile.passes import BranchOnDecisions, option_tree
 from dyncompile.passes.scopes import graphs_of
+from dyncompile.targets import ort
+from tests.laziness import assert_lazy, assert_lazy_on_paths
 from tests.support import (
     assert_rewrites,
     assert_same_numbers,
@@ -13,6 +16,8 @@ from tests.support import (
     parse,
     random_feeds,
 )
+
+_BRANCHING = [type(one) for one in ort.PASSES].index(BranchOnDecisions)
 
 
 def test_one_sided_work_goes_into_its_branch() -> None:
@@ -167,6 +172,114 @@ def test_an_index_out_of_range_means_the_nearest_option(rank: str) -> None:
 
 def test_leaves_a_graph_without_markers_alone() -> None:
     assert_untouched(BranchOnDecisions(), "main (float[4] x) => (float[4] y) { y = Relu (x) }")
+
+
+_CROSSING = [
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        v2 = dyncompile.Gate <name = "b0"> (b0, v1, x)
+        v3 = dyncompile.Gate <name = "b0"> (b0, x, v1)
+        v4 = dyncompile.Gate <name = "b1"> (b1, v2, v3)
+        v5 = MatMul (v4, w2)
+        v6 = dyncompile.Gate <name = "b1"> (b1, v5, x)
+        y = dyncompile.Gate <name = "b0"> (b0, v5, v6)""",
+        id="two decisions enclose selectors of each other",
+    ),
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        v2 = dyncompile.Gate <name = "b0"> (b0, v1, x)
+        v3 = dyncompile.Gate <name = "b1"> (b1, x, v2)
+        v4 = MatMul (v3, w2)
+        v5 = dyncompile.Gate <name = "b0"> (b0, v2, v4)
+        y = dyncompile.Gate <name = "b1"> (b1, v4, v5)""",
+        id="two branches read what one returns under the same inner option",
+    ),
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        v2 = MatMul (x, w2)
+        v3 = dyncompile.Gate <name = "b1"> (b1, v1, x)
+        v4 = dyncompile.Gate <name = "b1"> (b1, v2, x)
+        v5 = dyncompile.Gate <name = "b0"> (b0, v3, v4)
+        v6 = dyncompile.Gate <name = "b0"> (b0, v3, v5)
+        y = dyncompile.Gate <name = "b2"> (b2, v6, v5)""",
+        id="a decision within both branches encloses selectors before them",
+    ),
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        v2 = MatMul (v1, w2)
+        v3 = dyncompile.Gate <name = "b0"> (b0, v1, x)
+        v4 = dyncompile.Gate <name = "b1"> (b1, x, v2)
+        v5 = dyncompile.Gate <name = "b1"> (b1, x, v3)
+        y = dyncompile.Gate <name = "b2"> (b2, v4, v5)""",
+        id="work under an option that is chosen within branches only",
+    ),
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        v2 = dyncompile.Gate <name = "b1"> (b1, x, v1)
+        v3 = Add (x, v2)
+        v4 = MatMul (v2, w2)
+        v5 = dyncompile.Gate <name = "b0"> (b0, v4, v3)
+        v6 = dyncompile.Gate <name = "b1"> (b1, v3, v5)
+        v7 = Add (v5, v6)
+        y = dyncompile.Gate <name = "b0"> (b0, v7, v6)""",
+        id="heavy work of another decision between two selectors",
+    ),
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        v2 = dyncompile.Gate <name = "b1"> (b1, x, v1)
+        v3 = Relu (x)
+        v4 = dyncompile.Gate <name = "b1"> (b1, x, v3)
+        v5 = Add (v2, v4)
+        v6 = dyncompile.Gate <name = "b2"> (b2, v2, v5)
+        v7 = Add (v4, v6)
+        y = dyncompile.Gate <name = "b1"> (b1, v7, v7)""",
+        id="a branch is repeated that chooses by the same decision",
+    ),
+    pytest.param(
+        """v1 = MatMul (x, w1)
+        s = ReduceSum <keepdims = 0> (x, axes)
+        d = Greater (s, t)
+        v2 = dyncompile.Gate <name = "d"> (d, x, v1)
+        v3 = dyncompile.Gate <name = "d"> (d, x, v2)
+        y = dyncompile.Gate <name = "b0"> (b0, v2, v3)""",
+        id="work before the score that decides on it within branches",
+    ),
+    pytest.param(
+        """v1 = dyncompile.Gate <name = "b0"> (b0, x, x)
+        v2 = dyncompile.Switch2 <name = "i"> (i, v1, x)
+        v3 = dyncompile.Switch2 <name = "i"> (i, v2, x)
+        v4 = dyncompile.Gate <name = "b1"> (b1, v2, v3)
+        v5 = dyncompile.Switch3 <name = "i"> (i, x, x, v4)
+        v6 = dyncompile.Gate <name = "b2"> (b2, v5, v2)
+        s = ReduceSum <keepdims = 0> (v6, axes)
+        d = Greater (s, t)
+        y = dyncompile.Gate <name = "d"> (d, v5, v4)""",
+        id="a branch is repeated for some options of a switch in it",
+    ),
+    pytest.param(
+        """v1 = dyncompile.Gate <name = "b0"> (b0, x, x)
+        v2 = dyncompile.Gate <name = "b1"> (b1, x, v1)
+        v3 = MatMul (v2, w1)
+        v4 = dyncompile.Switch3 <name = "i"> (i, v1, v2, v3)
+        y = dyncompile.Switch2 <name = "i"> (i, v3, v4)""",
+        id="an option that nothing takes hides that a selector is enclosed",
+    ),
+]
+
+
+@pytest.mark.parametrize("body", _CROSSING)
+def test_work_of_crossing_decisions_waits_for_both(body: str) -> None:
+    values = ", ".join(f"float[1,2] v{n}" for n in range(1, 8) if f"v{n} =" in body)
+    graph = f"""main (float[1,2] x, float t, bool b0, bool b1, bool b2, int64 i) => (float[1,2] y)
+        <float[2,2] w1 = {{1, 0, 1, 1}}, float[2,2] w2 = {{1, 1, 0, 1}}, int64[2] axes = {{0, 1}},
+        float s, bool d, {values}> {{ {body} }}"""
+    marked, lowered = parse(graph), parse(graph)
+    for _ in pipeline.run(lowered, ort.PASSES[: _BRANCHING + 1]):
+        pass
+    assert_lazy_on_paths(marked, lowered, most=64)
+    feeds = every_feeds(marked, samples=4)
+    assert_lazy(marked, lowered, feeds)
+    assert_same_numbers(marked, lowered, feeds)
 
 
 def test_says_what_to_do_where_a_type_is_missing() -> None:
