@@ -67,7 +67,11 @@ def _names_from_text(path: Path) -> tuple[str, ...]:
 def _names_from_pickle(path: Path) -> tuple[str, ...]:
     names = _entry(read_array_pickle(path), "label_names")
     found = names if isinstance(names, list) else []
-    return _ten_names(path, [n.decode() if isinstance(n, bytes) else str(n) for n in found])
+    return _ten_names(path, [_text(name) for name in found])
+
+
+def _text(name: object) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
 
 def _ten_names(path: Path, names: list[str]) -> tuple[str, ...]:

@@ -6,55 +6,61 @@ __all__ = ["UnreadableImageError", "decode", "middle_box", "random_box"]
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dyncompile.errors import ArtifactError, one_line
+from dyncompile.worker_errors import WorkerError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as OpenImage
 
 Box = tuple[float, float, float, float]
 
 
-class UnreadableImageError(ArtifactError):
-    """An image file cannot be read.
+class UnreadableImageError(WorkerError, ArtifactError):
+    """An image file cannot be read; made from ``path: problem``."""
 
-    A worker of a ``DataLoader`` hands an error on as the text of its traceback, from which a new
-    one of the same class is made: so this one is made from a text, and keeps its last line.
-
-    Args:
-        said: ``path: problem``, or a traceback that ends in what this error says.
-    """
-
-    def __init__(self, said: str) -> None:
-        remedy = "Replace the file, or remove it."
-        line = said.rstrip().rpartition("\n")[2].rpartition(f"{type(self).__name__}: ")[2]
-        where, _, problem = line.removesuffix(f" {remedy}").partition(": ")
-        super().__init__(problem, where=where, remedy=remedy)
+    REMEDY = "Replace the file, or remove it."
 
 
 def decode(path: str, size: int, box_of: Callable[[int, int], Box]) -> NDArray[np.uint8]:
     """Return a part of an image, resized: ``uint8[size, size, 3]``.
 
     Args:
-        path: Any format that Pillow reads; colours become RGB.
+        path: Any format that Pillow reads; colours become RGB, and of grey in 16 bits the
+            upper 8 count.
         size: Height and width of what is returned.
         box_of: From width and height to the part taken: its left, upper, right and lower edge.
 
     Raises:
-        UnreadableImageError: the file is missing, or no image.
+        UnreadableImageError: the file is missing, or no image; or its pixels have 32 bits, so that
+            nothing says which number is white.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            image = _in_colours(file)
     except Exception as error:  # a damaged image may raise anything
         raise UnreadableImageError(
             f"{path}: this image cannot be read ({one_line(error)})."
         ) from error
     box = box_of(image.width, image.height)
     return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def _in_colours(image: OpenImage) -> OpenImage:
+    from PIL import Image
+
+    if image.mode in {"I", "F"}:
+        raise ValueError("its pixels have 32 bits")
+    if image.mode.startswith("I;16"):  # Pillow would take all above 255 for white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def middle_box(width: int, height: int) -> Box:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ImageFolder", "read_image_folder"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ STD = (0.229, 0.224, 0.225)
 ENDINGS = {".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageFolder(Dataset[tuple[Tensor, Tensor]]):
     """Image files and their labels, decoded lazily; ``DataLoader`` may use workers.
 
@@ -38,9 +38,9 @@ class ImageFolder(Dataset[tuple[Tensor, Tensor]]):
         std: Each channel is divided by it then.
     """
 
-    files: tuple[str, ...]
+    files: tuple[str, ...] = field(repr=False)
     labels: Tensor
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = field(repr=False)
     size: int = 224
     vary: bool = False
     mean: tuple[float, float, float] = MEAN
@@ -146,18 +146,18 @@ def _class_folders(folder: Path) -> list[Path]:
             where=str(folder),
             remedy="Name a folder that has one folder of images for each class.",
         )
-    found = [each for each in folder.iterdir() if each.is_dir() and each.name[0] != "."]
+    found = [each for each in _listed(folder) if each.is_dir()]
     if not found:
         raise ArtifactError(
             "this folder has no folders of classes.",
             where=str(folder),
             remedy="Put the images of each class in a folder of its own, named after the class.",
         )
-    return sorted(found)
+    return found
 
 
 def _image_files(folder: Path) -> list[str]:
-    files = sorted(str(each) for each in folder.iterdir() if each.suffix.lower() in ENDINGS)
+    files = [str(each) for each in _listed(folder) if each.suffix.lower() in ENDINGS]
     if not files:
         raise ArtifactError(
             "this class has no images.",
@@ -166,6 +166,18 @@ def _image_files(folder: Path) -> list[str]:
             "classes lie in.",
         )
     return files
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in order, but for hidden files."""
+    try:
+        return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot be read: {error.strerror or error}.",
+            where=str(folder),
+            remedy="Make the folder readable.",
+        ) from error
 
 
 def _check_same_classes(root: Path, train: ImageFolder, val: ImageFolder) -> None:

@@ -14,14 +14,14 @@ from torch.utils.data import Dataset
 from dyncompile.errors import InputError
 
 WANTED = {
-    "pixels": "uint8[N, C, H, W]",
-    "labels": "int64[N]",
-    "groups": "int64[N]",
-    "difficulty": "float32[N]",
+    "labels": ("int64[N]", torch.int64, 1),
+    "pixels": ("uint8[N, C, H, W]", torch.uint8, 4),
+    "groups": ("int64[N]", torch.int64, 1),
+    "difficulty": ("float32[N]", torch.float32, 1),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images(Dataset[tuple[Tensor, Tensor]]):
     """Images and labels; iterating gives what a network takes.
 
@@ -38,7 +38,8 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         std: Each pixel is divided by it then; one number, or one per channel.
 
     Raises:
-        InputError: a tensor has another type or length, or a label no class.
+        InputError: a tensor has another type or length, a label no class, or ``mean`` or ``std``
+            cannot be used.
     """
 
     pixels: Tensor
@@ -50,19 +51,22 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     std: float | tuple[float, ...] = 0.25
 
     def __post_init__(self) -> None:
-        pixels, labels, count = self.pixels, self.labels, len(self.labels)
-        for name, found, fits in (
-            ("pixels", pixels, pixels.dtype == torch.uint8 and pixels.ndim == 4),
-            ("labels", labels, labels.dtype == torch.int64 and labels.ndim == 1),
-            ("groups", self.groups, True),
-            ("difficulty", self.difficulty, True),
-        ):
-            if found is not None and not (fits and len(found) == count):
-                raise InputError(
-                    f"{found.dtype}{list(found.shape)} does not go with {count:,} labels.",
-                    where=name,
-                    remedy=f"Give {WANTED[name]}.",
-                )
+        labels, count = self.labels, len(self.labels)
+        for name, (wanted, dtype, dims) in WANTED.items():
+            found: object = getattr(self, name)
+            if found is None and name in {"groups", "difficulty"}:
+                continue
+            kind = type(found).__name__
+            if isinstance(found, Tensor):
+                kind = f"{found.dtype}{list(found.shape)}"
+                if (found.dtype, found.ndim, found.shape[:1]) == (dtype, dims, (count,)):
+                    continue
+            raise InputError(
+                f"{kind} does not go with {count:,} labels.",
+                where=name,
+                remedy=f"Give {wanted}.",
+            )
+        self._check_scaling()
         if count and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
             raise InputError(
                 f"labels from {labels.min()} to {labels.max()} do not fit {len(self.classes)} "
@@ -85,7 +89,8 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
         """Return images as a network takes them, ``float32[n, C, H, W]``."""
         chosen = indices if isinstance(indices, slice) else torch.tensor(indices, dtype=torch.int64)
         mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.mean, self.std))
-        return (self.pixels[chosen].float() / 255 - mean) / std
+        # In place: of all images of a set, one copy is large enough.
+        return self.pixels[chosen].float().div_(255).sub_(mean).div_(std)
 
     def pick(self, indices: Tensor) -> Images:
         """Return the images of these numbers, ``int64[n]``."""
@@ -100,3 +105,16 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
     def head(self, count: int) -> Images:
         """Return the first ``count`` images."""
         return self.pick(torch.arange(min(count, len(self))))
+
+    def _check_scaling(self) -> None:
+        channels = self.pixels.shape[1]
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            found = torch.tensor(value).flatten()
+            fits = len(found) in {1, channels} and bool(found.isfinite().all())
+            if fits and (name == "mean" or bool((found > 0).all())):
+                continue
+            raise InputError(
+                f"{value!r} cannot scale images of {channels} channels.",
+                where=name,
+                remedy=f"Give one number, or one per channel{', all above 0' * (name == 'std')}.",
+            )

@@ -11,6 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from dyncompile.errors import InputError
+from dyncompile.worker_errors import WorkerError
+
+
+class UnfitDataError(WorkerError, InputError):
+    """Elements of a dataset are no samples with a label; made from ``where: problem``."""
+
+    REMEDY = "Give a dataset of (float tensor, whole number), all tensors of one shape."
 
 
 def check_dataset(data: Dataset[Any]) -> int:
@@ -55,16 +62,13 @@ def collate(fetched: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - whatever a
         try:
             batch = default_collate(fetched)
         except (RuntimeError, TypeError) as error:
-            raise _refused(f"cannot be put together: {error}") from error
+            said = " ".join(str(error).split())[:300]
+            raise UnfitDataError(
+                f"data: elements of the dataset cannot be put together: {said}."
+            ) from error
     if len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         kinds = ", ".join(type(part).__name__ for part in batch)
-        raise _refused(f"are not a sample and its label, but ({kinds})")
+        raise UnfitDataError(
+            f"data: elements of the dataset are not a sample and its label, but ({kinds})."
+        )
     return cast("tuple[Tensor, Tensor]", tuple(batch))
-
-
-def _refused(problem: str) -> InputError:
-    return InputError(
-        f"elements of the dataset {' '.join(problem.split())[:300]}.",
-        where="data",
-        remedy="Give a dataset of (float tensor, whole number), all tensors of one shape.",
-    )

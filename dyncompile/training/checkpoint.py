@@ -104,7 +104,8 @@ class Checkpoint:
             raise self._refused(
                 "this is no checkpoint of a training, or it is damaged.", _ANOTHER
             ) from error
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        is_whole = isinstance(found, dict) and {"identity", "epoch", "states"} <= found.keys()
+        if not is_whole or found.get("format") != _FORMAT:
             raise self._refused("this is no checkpoint of a training.", _ANOTHER)
         return found
 
@@ -117,7 +118,7 @@ def identify(model: nn.Module, data: Dataset[Any], recipe: Recipe) -> Identity:
 
     Of the data that is its size and, unless they change from one look to the next, what a few
     samples are like; of the model its parameters and buffers, which of them are trained, and the
-    values of the others. The number of workers changes nothing.
+    values of the others. The number of workers may change.
     """
     settings = asdict(recipe)
     del settings["workers"]

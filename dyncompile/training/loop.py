@@ -19,7 +19,7 @@ from dyncompile.files import check_writable
 from dyncompile.progress import Progress, untold
 from dyncompile.training.batches import check_dataset, collate
 from dyncompile.training.checkpoint import Checkpoint, identify
-from dyncompile.training.loss import Loss, cross_entropy, device_of
+from dyncompile.training.loss import Loss, cross_entropy
 from dyncompile.training.recipe import Recipe
 from dyncompile.training.steps import Steps
 from dyncompile.training.surroundings import own_randomness, training_mode
@@ -46,7 +46,9 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
     training while it runs, and go on as if it had not been afterwards.
 
     With a checkpoint, a training that was stopped goes on after its last whole epoch, and ends with
-    the bits of one that ran through; one that is finished is loaded.
+    the bits of one that ran through; one that is finished is loaded. The number of workers may
+    be another then: bits differ only where the dataset draws at random, as each worker draws for
+    itself.
 
     Args:
         model: Trained where it is, on the CPU or another device.
@@ -75,8 +77,11 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
             where=type(model).__name__,
             remedy="Let some of its parameters require gradients.",
         )
-    with own_randomness(recipe.seed, device_of(model)):
-        kept = Checkpoint(checkpoint, identify(model, data, recipe)) if checkpoint else None
+    kept = None
+    if checkpoint:
+        with own_randomness(recipe.seed):  # apart: what it draws must not change the training
+            kept = Checkpoint(checkpoint, identify(model, data, recipe))
+    with own_randomness(recipe.seed):
         batches = _batches(data, recipe)
         steps = Steps(model, recipe, recipe.epochs * len(batches), loss, augment)
         steps.choose_layout(data)

@@ -73,7 +73,7 @@ def in_batches(
         stack.enter_context(torch.no_grad())
         for done, (batch, of_batch) in enumerate(batches, 1):
             outputs.append(_on_cpu(fn(batch.to(device))))
-            labels.append(of_batch)
+            labels.append(of_batch.cpu())
             tell("predict", min(done * batch_size, samples), samples)
     return _joined(outputs), torch.cat(labels)
 

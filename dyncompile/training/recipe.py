@@ -6,6 +6,7 @@ __all__ = ["Recipe"]
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from dyncompile.errors import InputError
@@ -57,10 +58,14 @@ class Recipe:
         for name, values in _CHOICES.items():
             if (value := getattr(self, name)) not in values:
                 raise _refused(name, value, f"Give {' or '.join(map(repr, values))}.")
-        if not 0 < self.lr < math.inf:
+        if not (_is_number(self.lr) and 0 < self.lr < math.inf):
             raise _refused("lr", self.lr, "Give a number above 0.")
-        if not 0 <= self.weight_decay < math.inf:
+        if not (_is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf):
             raise _refused("weight_decay", self.weight_decay, "Give 0 or more.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _refused(name: str, value: object, remedy: str) -> InputError:

@@ -14,12 +14,14 @@ from torch import nn
 
 
 @contextmanager
-def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+def own_randomness(seed: int) -> Iterator[None]:
     """Seed torch, and give all generators and the choice of algorithms back as they were.
 
-    The generators are those of ``random``, numpy and torch, of which ``device`` says where.
+    The generators are those of ``random``, numpy and torch, on the CPU and on CUDA devices.
     """
-    devices = range(torch.cuda.device_count()) if device.type == "cuda" else ()
+    # Where nothing has used CUDA yet, there is nothing to give back; looking would start it.
+    is_used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if is_used else ()
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - what datasets may draw from
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -49,6 +49,7 @@ def test_images_come_with_the_label_of_their_folder(
     write_classes(tmp_path, 2, ending)
     (tmp_path / "dog" / "notes.txt").write_text("no image")
     (tmp_path / ".hidden").mkdir()
+    (tmp_path / "dog" / f"._dog_0.{ending}").write_text("what a file manager left")
     data = ImageFolder.found_in(tmp_path, size=24, vary=vary)
     assert data.classes == ("cat", "dog", "fish")
     assert data.labels.tolist() == [0, 0, 1, 1, 2, 2]
@@ -164,6 +165,39 @@ def test_an_unreadable_image_is_named_in_one_line_by_workers_too(tmp_path: Path)
     with pytest.raises(UnreadableImageError) as in_worker:
         list(in_workers(data))
     assert str(in_worker.value) == str(alone.value)
+
+
+def test_grey_in_16_bits_is_grey(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 256, dtype=np.uint16).repeat(256).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    Image.fromarray((values >> 8).astype(np.uint8)).save(tmp_path / "plain.png")
+    grey, plain = (
+        decode(str(tmp_path / f"{name}.png"), 16, middle_box) for name in ("grey", "plain")
+    )
+    assert np.array_equal(grey, plain)
+
+
+def test_pixels_without_a_known_white_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "depth.tiff"
+    Image.fromarray(np.ones((8, 8), np.float32)).save(file)
+    with pytest.raises(UnreadableImageError, match="its pixels have 32 bits"):
+        decode(str(file), 4, middle_box)
+
+
+def test_a_large_folder_is_shown_in_short(tmp_path: Path) -> None:
+    write_classes(tmp_path, 1)
+    assert "cat" not in repr(ImageFolder.found_in(tmp_path))
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ArtifactError, match="cannot be read: Permission denied"):
+        ImageFolder.found_in(tmp_path)
 
 
 def test_val_tests_and_training_images_are_divided(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from dyncompile.data import Images
@@ -80,11 +79,23 @@ def test_the_head_of_few_images_is_all_of_them() -> None:
         pytest.param("labels", torch.arange(7), "labels from 0 to 6 .* 3 classes", id="no class"),
         pytest.param("labels", torch.arange(7) - 5, "labels from -5 to 1", id="negative label"),
         pytest.param("groups", torch.arange(8), r"groups: .*\[8\] .* 7 labels", id="more groups"),
+        pytest.param("groups", torch.zeros(7), r"groups: torch.float32\[7\]", id="float groups"),
+        pytest.param("groups", torch.arange(14).reshape(7, 2), r"\[7, 2\]", id="pairs of groups"),
         pytest.param("difficulty", torch.zeros(1), "difficulty: ", id="one difficulty"),
+        pytest.param("difficulty", torch.zeros(7).double(), "float64", id="double difficulty"),
+        pytest.param("groups", torch.tensor(3), r"groups: torch.int64\[\]", id="one group"),
+        pytest.param("pixels", [[0]], "pixels: list does not go", id="lists"),
+        pytest.param("mean", (0.1, 0.2), "mean: .* 3 channels", id="two means"),
+        pytest.param("mean", float("nan"), "mean: nan", id="no mean"),
+        pytest.param("std", (0.2, 0.0, 0.2), "std: .* all above 0", id="no deviation"),
     ],
 )
-def test_tensors_that_do_not_go_together_are_refused(
-    name: str, content: Tensor, message: str
-) -> None:
+def test_what_does_not_go_together_is_refused(name: str, content: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(some_images(), **{name: content})  # type: ignore[arg-type]
+
+
+def test_images_are_compared_by_identity() -> None:
+    images = some_images()
+    assert images == images  # noqa: PLR0124 - what is tested
+    assert images != some_images()

@@ -337,6 +337,27 @@ def test_samples_that_change_are_known_by_their_number(tmp_path: Path) -> None:
     assert len(told) == 7
 
 
+class Varying(Dataset[tuple[Tensor, Tensor]]):
+    """Images that are drawn anew at each look, from torch's generator."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return torch.rand(1, 9, 9), torch.tensor(index % 3)
+
+
+@pytest.mark.parametrize("workers", [0, 2], ids=["alone", "workers"])
+def test_data_that_varies_is_drawn_as_if_nothing_had_stopped(tmp_path: Path, workers: int) -> None:
+    recipe, through, again = replace(SHORT, workers=workers), network(), network()
+    train(through, Varying(), recipe)
+    file = tmp_path / "net.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), Varying(), recipe, checkpoint=file, progress=stop_at(3))
+    train(again, Varying(), recipe, checkpoint=file)
+    assert torch.equal(weights(again), weights(through))
+
+
 def test_half_precision_weights_have_checkpoints_too(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)).bfloat16()
     model[0].requires_grad_(requires_grad=False)

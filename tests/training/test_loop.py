@@ -254,6 +254,18 @@ def test_data_that_does_not_fit_is_refused(data: Dataset[Any], words: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_data_that_does_not_fit_is_named_in_one_line_by_workers_too() -> None:
+    data = Lists(*((torch.zeros(1, 9, 9 + (k == 7)), 0) for k in range(8)))
+    said = []
+    for workers in (0, 1):
+        with pytest.raises(InputError, match="data: elements of the dataset cannot be put") as bad:
+            train(network(), data, replace(SHORT, workers=workers))
+        said.append(str(bad.value).partition(": stack")[0])
+    assert said[0] == said[1]
+    assert "\n" not in str(bad.value)
+    assert str(bad.value).endswith("all tensors of one shape.")
+
+
 def test_a_model_without_anything_to_train_is_refused() -> None:
     model = network().requires_grad_(requires_grad=False)
     with pytest.raises(InputError, match=r"Sequential: there is nothing to train\. Let some"):
