@@ -201,6 +201,7 @@ class Danger:
         pytest.param(b"no checkpoint", id="text"),
         pytest.param({"weight": torch.zeros(3)}, id="weights"),
         pytest.param([1, 2], id="list"),
+        pytest.param({"format": "dyncompile training 1"}, id="nothing-but-the-format"),
         pytest.param(Danger(), id="code"),
     ],
 )

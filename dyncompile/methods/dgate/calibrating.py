@@ -4,13 +4,14 @@ from __future__ import annotations
 
 __all__ = ["calibrate", "calibration_from"]
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from dyncompile.errors import InputError
 from dyncompile.methods.dgate.calibration import Calibration, Level
@@ -33,7 +34,7 @@ def calibrate(  # noqa: PLR0913 - every option by name
     macs: Asked = (),
     confidence: float = 0.95,
     default: int | None = None,
-    groups: Iterable[object] | None = None,
+    groups: ArrayLike | Sequence[object] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Calibration:
@@ -58,7 +59,8 @@ def calibrate(  # noqa: PLR0913 - every option by name
             and these before MACs.
         groups: What each sample was made from, ``[N]``: samples of a group depend on each other,
             and stay together when the data is cut. ``data.groups`` when left out, if there is
-            such a thing; else every sample is its own.
+            such a thing, through ``Subset`` and ``ConcatDataset`` of torch too; else every
+            sample is its own.
         seed: Of the cut.
         progress: Called with what is done, how much of it and how much there is.
 
@@ -70,7 +72,7 @@ def calibrate(  # noqa: PLR0913 - every option by name
     targets = targets_from(drop, accuracy, macs)
     _check_confidence(confidence)
     said = ask(net, data, progress=progress)
-    given = groups if groups is not None else getattr(data, "groups", None)
+    given = groups if groups is not None else _groups_of(data)
     members = None if given is None else _members(given, len(said.labels))
     found = calibration_from(
         said, targets, groups=members, confidence=confidence, seed=seed, progress=progress
@@ -148,7 +150,7 @@ def _named(levels: Sequence[Level]) -> list[Level]:
     """Give levels their values: unique, and ascending."""
     step = 10**-DIGITS
     values = [round(level.macs, DIGITS) for level in levels]
-    for number in range(1, len(values)):
+    for number in range(1, len(values) - 1):
         values[number] = max(values[number], values[number - 1] + step)
     for number in range(len(values) - 2, -1, -1):
         values[number] = min(values[number], values[number + 1] - step)
@@ -177,14 +179,31 @@ def _level(one: Chosen, measure: Measured, confidence: float, asked: tuple[str, 
     )
 
 
-def _members(groups: Iterable[object], count: int) -> NDArray[Any]:
-    members = np.asarray(groups)
+def _groups_of(data: Dataset[Any]) -> Any:  # noqa: ANN401 - whatever the user's dataset has
+    """Return what each sample was made from; None if the data does not say."""
+    own = getattr(data, "groups", None)
+    if own is not None:
+        return own
+    if isinstance(data, Subset):
+        whole = _groups_of(data.dataset)
+        return None if whole is None else np.asarray(whole)[np.asarray(data.indices)]
+    if isinstance(data, ConcatDataset):
+        parts = [_groups_of(part) for part in data.datasets]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+    return None
+
+
+def _members(groups: Any, count: int) -> NDArray[Any]:  # noqa: ANN401 - as _groups_of
+    """Return the number of each sample's group, ``int64[N]``."""
+    members = np.asarray(groups.cpu() if isinstance(groups, Tensor) else groups)
     if members.shape != (count,):
         raise InputError(
             f"they are {list(members.shape)}, and there are {count} samples.",
             where="groups",
             remedy="Give one entry per sample, in the order of the data.",
         )
+    if members.dtype == object:  # such as names of which some are None: no order, but equality
+        members = members.astype(str)
     return np.unique(members, return_inverse=True)[1]
 
 

@@ -104,7 +104,7 @@ def choose(
     """
     for target in targets:
         if target.kind == "macs":
-            _check_macs(target, search.costs)
+            _check_macs(target, search, measure)
         else:
             check_enough(target, confidence, len(measure.right), measure.group_count)
     walk = _Walk(measure, confidence)
@@ -179,9 +179,12 @@ def _row(found: Frontier, number: int) -> NDArray[np.float32]:
     return vector
 
 
-def _check_macs(target: Target, costs: NDArray[np.float64]) -> None:
-    if target.amount + ROUNDING < costs[0]:
-        smallest = math.ceil(costs[0] * 1e4) / 1e4
+def _check_macs(target: Target, *data: Measured) -> None:
+    """Refuse less than level 0 takes; samples whose score is NaN go on even there."""
+    always = np.full(data[0].sureness.shape[1], -np.inf, np.float32)
+    least = max(half.outcome(always).cost for half in data)
+    if target.amount + ROUNDING < least:
+        smallest = math.ceil((least - ROUNDING) * 1e4) / 1e4
         raise InputError(
             "the first exit alone takes more of the dense network's MACs.",
             where=target.where,

@@ -138,7 +138,7 @@ def _check_names(backbone: nn.Module, names: Sequence[str]) -> None:
         if not name:
             raise _nothing_behind(name)
         first = taken.setdefault(id(modules[name]), name)
-        if first is not name or list(names).count(name) > 1:
+        if first != name or names.count(name) > 1:
             raise InputError(
                 "it is named twice." if first == name else f"it is the same module as {first!r}.",
                 where=f"after {name!r}",

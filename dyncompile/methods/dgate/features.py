@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Taps", "exit_macs", "macs_until", "pooled"]
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -24,6 +25,8 @@ Seen = TypeVar("Seen")
 class Taps(Generic[Seen]):
     """Read what modules return, while the block runs; nothing of them is changed.
 
+    Only what the thread that entered the block runs is read: others may run the same modules.
+
     Args:
         backbone: The modules are inside of it.
         after: Their names.
@@ -40,9 +43,11 @@ class Taps(Generic[Seen]):
         self._modules = [(name, backbone.get_submodule(name)) for name in after]
         self._read = read
         self._hooks = ExitStack()
+        self._thread = 0
         self.seen: list[tuple[str, Seen]] = []
 
     def __enter__(self) -> Taps[Seen]:
+        self._thread = _this_thread()
         for name, module in self._modules:
             hook = module.register_forward_hook(self._reader(name))
             self._hooks.callback(hook.remove)
@@ -54,9 +59,15 @@ class Taps(Generic[Seen]):
     def _reader(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def read(module: nn.Module, inputs: object, output: Tensor) -> None:
             del module, inputs
-            self.seen.append((name, self._read(output)))
+            if _this_thread() == self._thread:
+                self.seen.append((name, self._read(output)))
 
         return read
+
+
+def _this_thread() -> int:
+    """Return which thread runs this; while torch traces, one runs everything."""
+    return 0 if torch.compiler.is_compiling() else threading.get_ident()
 
 
 def pooled(features: Tensor, side: int = 1) -> Tensor:

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from dyncompile.errors import InputError
 from dyncompile.methods.dgate.gates import DecisionGates
+from dyncompile.methods.dgate.labels import class_numbers
 from dyncompile.methods.dgate.losses import LOSSES
 from dyncompile.progress import Progress, untold
 from dyncompile.training import Recipe, in_batches, train
@@ -64,8 +65,8 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
         InputError: the options do not fit each other, or the data not the network.
         ArtifactError: the checkpoint cannot be read or written, or is of another training.
     """
+    _check_options(loss, joint, augment)
     if joint is None:
-        _check_options(loss, augment)
         _fit_alone(net, data, recipe, loss, checkpoint, progress)
         net.reset_levels()
         return
@@ -92,7 +93,7 @@ def _fit_alone(
 ) -> None:
     outputs, labels = in_batches(net.features, data, progress=progress or untold)
     *features, logits = outputs
-    labels = _labels(labels, logits.shape[1])
+    labels = class_numbers(labels, logits.shape[1])
     means, scales = zip(*map(_mean_and_scale, features), strict=True)
     parts = zip(features, means, scales, strict=True)
     standard = torch.cat([((z.double() - mean) * scale).float() for z, mean, scale in parts], 1)
@@ -191,7 +192,7 @@ class _WeightedSum:
     def __call__(self, net: nn.Module, batch: Tensor, labels: Tensor) -> Tensor:
         assert isinstance(net, DecisionGates)
         heads = net.heads(batch)
-        wanted = _labels(labels, heads[-1].shape[1])
+        wanted = class_numbers(labels, heads[-1].shape[1])
         losses = [cross_entropy(logits.float(), wanted) for logits in heads]
         return torch.stack([w * each for w, each in zip(self.weights, losses, strict=True)]).sum()
 
@@ -199,19 +200,24 @@ class _WeightedSum:
 # --- checks -----------------------------------------------------------------------------------
 
 
-def _check_options(loss: str, augment: object) -> None:
-    """Check the options of gates that are trained alone."""
+def _check_options(loss: str, joint: object, augment: object) -> None:
     if loss not in LOSSES:
         raise InputError(
             f"there is no loss of this name; there are {', '.join(LOSSES)}.",
             where=f"loss {loss!r}",
             remedy="Name one of these.",
         )
-    if augment is not None:
+    if joint is None and augment is not None:
         raise InputError(
             "the features of the frozen backbone are computed once, of the data as it is.",
             where="augment",
             remedy="Leave it out, or train everything with joint=.",
+        )
+    if joint is not None and loss == "crammer-singer":
+        raise InputError(
+            "with joint=, every exit has the cross-entropy.",
+            where=f"loss {loss!r}",
+            remedy="Leave it out, or train the gates alone.",
         )
 
 
@@ -229,23 +235,3 @@ def _checked(joint: Sequence[float], net: DecisionGates) -> list[float]:
             remedy=f"Give {count} positive numbers: one per gate, then the backbone's.",
         )
     return weights
-
-
-def _labels(labels: Tensor, classes: int) -> Tensor:
-    """Return labels as numbers of classes, ``int64[N]``."""
-    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        kind = f"{str(labels.dtype).removeprefix('torch.')}{list(labels.shape[1:])}"
-        raise InputError(
-            f"a label is {kind}, not a whole number.",
-            where="labels",
-            remedy=f"Give one number of a class from 0 to {classes - 1} per sample.",
-        )
-    numbers = labels.long()
-    outside = numbers[(numbers < 0) | (numbers >= classes)]
-    if len(outside):
-        raise InputError(
-            f"there is {int(outside[0])}, and the network has {classes} classes.",
-            where="labels",
-            remedy=f"Number the classes from 0 to {classes - 1}.",
-        )
-    return numbers

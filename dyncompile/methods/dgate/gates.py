@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["DecisionGates"]
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -56,8 +56,9 @@ class DecisionGates(nn.Module):
         self.gates = nn.ModuleList(gates)
         self.score: Score = score_from_name(score)
         self.pool = pool
+        device = self._weight(0).device
         for name in ("table", "shares", "default"):
-            self.register_buffer(name, torch.empty(0))
+            self.register_buffer(name, torch.empty(0, device=device))
         self.set_levels(self._ends(), (0.0, 1.0))
 
     # --- knobs ---
@@ -93,6 +94,16 @@ class DecisionGates(nn.Module):
 
     def _ends(self) -> list[list[float]]:
         return [[level] * len(self.gates) for level in (self.score.always, self.score.never)]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Keep the levels in float32 where the network goes to another type."""
+        before = {name: getattr(self, name) for name in ("table", "shares")}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, levels in before.items():
+            now = getattr(self, name)
+            if now.dtype != levels.dtype:
+                setattr(self, name, levels.to(now.device))
+        return self
 
     def _load_from_state_dict(
         self,

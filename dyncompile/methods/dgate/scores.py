@@ -54,12 +54,14 @@ class Score:
     def __call__(self, logits: Tensor, weight: Tensor, earlier: Sequence[Tensor] = ()) -> Tensor:
         """Return the score of each sample, ``float32[N]``; NaN where all logits are NaN.
 
+        It is computed in float32 from what may be of another precision.
+
         Args:
             logits: Of this gate, ``float[N, classes]``.
             weight: Of this gate, ``float[classes, features]``.
             earlier: Logits of the gates before, in their order.
         """
-        return self.formula(logits, weight, earlier).float()
+        return self.formula(logits.float(), weight.float(), earlier)
 
     def fires(self, score: Tensor, threshold: Tensor | float) -> Tensor:
         """Return whether the gate lets each sample out, ``bool[N]``. NaN never does."""

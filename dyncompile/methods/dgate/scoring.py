@@ -16,8 +16,10 @@ from torch.utils.data import Dataset
 from dyncompile.errors import InputError
 from dyncompile.methods.dgate.features import exit_macs
 from dyncompile.methods.dgate.gates import DecisionGates
+from dyncompile.methods.dgate.labels import class_numbers
 from dyncompile.modules import evaluating
 from dyncompile.progress import Progress
+from dyncompile.training.batches import fetch
 from dyncompile.training.predicting import in_batches
 
 
@@ -64,28 +66,12 @@ def ask(
         )
     known = net.gates[0].out_features
     assert isinstance(known, int)
-    _check_labels(labels, known)
+    labels = class_numbers(labels, known)
     _check_finite(sureness)
-    example = data[0][0][None].to(net.table.device)
+    example = fetch(data, [0])[0].to(net.table.device)
     macs = np.array(exit_macs(net, example), np.float64)
     right = classes == labels[:, None]
     return Said(sureness.numpy(), right.numpy(), macs / macs[-1], labels.numpy())
-
-
-def _check_labels(labels: Tensor, known: int) -> None:
-    if labels.ndim != 1 or labels.is_floating_point():
-        raise InputError(
-            f"the labels are {str(labels.dtype).removeprefix('torch.')}{list(labels.shape)}.",
-            where="data",
-            remedy="Give the number of one class per sample, int64[].",
-        )
-    strange = labels[(labels < 0) | (labels >= known)]
-    if strange.numel():
-        raise InputError(
-            f"it has the label {int(strange[0])}, and the network has {known} classes.",
-            where="data",
-            remedy=f"Give labels from 0 to {known - 1}, as the network was trained with.",
-        )
 
 
 def _check_finite(sureness: Tensor) -> None:

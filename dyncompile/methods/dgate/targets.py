@@ -5,14 +5,14 @@ from __future__ import annotations
 __all__ = ["Asked", "Target", "check_enough", "targets_from"]
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from dyncompile.errors import InputError
 from dyncompile.methods.paired import needed_for
 
-Asked = float | Sequence[float]
+Asked = float | Iterable[float]
 Kind = Literal["drop", "accuracy", "macs"]
 
 
@@ -84,9 +84,8 @@ def check_enough(target: Target, confidence: float, measured: int, groups: int |
 
 
 def _amounts(kind: Kind, given: object) -> list[float]:
-    several: Sequence[Any] = (
-        given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    )
+    is_one = isinstance(given, str) or not getattr(given, "ndim", 1)
+    several: Iterable[Any] = given if isinstance(given, Iterable) and not is_one else [given]
     amounts = []
     for amount in several:
         try:

@@ -187,6 +187,19 @@ def test_what_cannot_be_shown_is_refused(target: Target, size: int, parts: list[
     assert "\n" not in message
 
 
+def test_samples_without_a_score_count_in_the_smallest_macs() -> None:
+    data = draw(400, 0)
+    data.sureness[::4] = np.nan
+    with pytest.raises(InputError, match=r"macs=0\.3: .* Ask for macs=0\.[45]\d{3}") as caught:
+        choose(*cut(data), [Target("macs", 0.3)])
+    smallest = float(str(caught.value).split("macs=")[2].split()[0])
+    search, measure = cut(data)
+    (chosen,) = choose(search, measure, [Target("macs", smallest)])
+    assert (
+        max(half.outcome(chosen.thresholds).cost for half in (search, measure)) <= smallest + 1e-9
+    )
+
+
 def test_so_many_samples_are_enough_where_nothing_is_lost() -> None:
     data = draw(598, 0)
     data.right[:] = True

@@ -277,6 +277,13 @@ def test_an_unknown_loss_is_answered_with_those_there_are() -> None:
         fit(gated("flat"), separable(8), loss=cast("Any", "l2"))
 
 
+def test_a_loss_of_the_gates_alone_is_refused_in_joint_training() -> None:
+    with pytest.raises(InputError, match=r"loss 'crammer-singer': .*cross-entropy"):
+        fit(gated("flat"), separable(8), joint=(1, 1, 1), loss="crammer-singer")
+    with pytest.raises(InputError, match=r"loss 'l2': there is no loss"):
+        fit(gated("flat"), separable(8), joint=(1, 1, 1), loss=cast("Any", "l2"))
+
+
 def test_augmentation_is_refused_where_features_are_computed_once() -> None:
     with pytest.raises(InputError, match=r"^augment: .*computed once"):
         fit(gated("flat"), separable(8), augment=lambda batch: batch)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -177,6 +179,25 @@ def test_nan_goes_on_to_the_end_at_every_level() -> None:
     assert [taken[f"gate{n}"].tolist() for n in (1, 2, 3)] == [[0], [0], [0]]
 
 
+def test_threads_that_run_it_at_once_do_not_read_from_each_other() -> None:
+    net = gated("flat")
+    both = threading.Barrier(2, timeout=60)
+
+    def meet(module: nn.Module, inputs: object) -> None:
+        del module, inputs
+        both.wait()
+
+    for name in ("inner", "head"):  # before and behind both gates
+        net.backbone.get_submodule(name).register_forward_pre_hook(meet)
+    inputs = [images("flat", 3, seed) for seed in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(net.features, inputs))
+    plain = gated("flat")
+    for x, features in zip(inputs, together, strict=True):
+        for got, wanted in zip(features, plain.features(x), strict=True):
+            assert torch.equal(got, wanted)
+
+
 # --- training ---------------------------------------------------------------------------------
 
 
@@ -256,6 +277,27 @@ def test_a_copy_and_a_pickled_one_are_the_same_and_their_own() -> None:
         assert_same(other, net)
         other.reset_levels()
         assert len(net.table) == 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64], ids=["half", "double"])
+def test_levels_stay_in_single_precision_whatever_the_network_is_in(dtype: torch.dtype) -> None:
+    net, knobs = calibrated(), calibrated().knobs
+    net.set_levels(table := [[1 / 3, 1e6], [2 / 3, 1e7]], [0.1237, 1.0])
+    net.to(dtype)
+    assert torch.equal(net.table, torch.tensor(table))
+    assert net.shares.dtype == torch.float32
+    levels = net.knobs["effort"]
+    assert isinstance(levels, Levels)
+    assert levels.values == (0.1237, 1)
+    assert net(images("flat", 2).to(dtype), at(0)).dtype == dtype
+    assert {name: each for name, each in net.knobs.items() if name != "effort"} == {
+        name: each for name, each in knobs.items() if name != "effort"
+    }
+
+
+def test_levels_are_where_the_gates_are() -> None:
+    net = DecisionGates(nn.Identity(), ["part"], [nn.Linear(2, 3, device="meta")])
+    assert {each.device.type for each in net.buffers()} == {"meta"}
 
 
 def test_forgotten_levels_leave_the_first_exit_and_the_dense_network() -> None:

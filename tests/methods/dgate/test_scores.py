@@ -46,8 +46,18 @@ def test_a_score_is_what_its_definition_says(name: str) -> None:
 @every_score
 def test_half_precision_scores_are_compared_in_single_precision(name: str) -> None:
     logits, weight, earlier = drawn()
-    halves = [each.half() for each in earlier]
-    assert SCORES[name](logits.half(), weight.half(), halves).dtype == torch.float32
+    logits, weight, earlier = logits.half(), weight.half(), [each.half() for each in earlier]
+    got = SCORES[name](logits, weight, earlier)
+    assert got.dtype == torch.float32
+    wanted = SCORES[name](logits.float(), weight.float(), [each.float() for each in earlier])
+    assert torch.equal(got, wanted)
+
+
+def test_half_precision_neither_underflows_nor_overflows() -> None:
+    small = torch.full((2, 4), 1e-4).half()
+    assert SCORES["distance"](torch.ones(1, 2).half(), small).item() == pytest.approx(5e3, rel=0.01)
+    far = torch.tensor([[6e4, -6e4]]).half()
+    assert SCORES["entropy"](far, small).tolist() == [0]
 
 
 def test_patience_counts_the_gates_directly_before() -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 from dyncompile.errors import InputError
 from dyncompile.methods.dgate.features import exit_macs
@@ -66,15 +68,21 @@ def test_it_tells_how_far_it_is() -> None:
 def test_labels_outside_of_the_classes_are_refused(label: int) -> None:
     data = patterns(10, seed=3)
     data.labels[4] = label
-    with pytest.raises(InputError, match=f"data: it has the label {label}, .* has 4 classes"):
+    with pytest.raises(InputError, match=f"labels: there is {label}, .* has 4 classes"):
         ask(trained(), data)
 
 
 def test_labels_that_are_no_numbers_of_classes_are_refused() -> None:
     data = patterns(10, seed=3)
     shares = replace(data, labels=data.labels.float())
-    with pytest.raises(InputError, match=r"data: the labels are float32\[10\]"):
+    with pytest.raises(InputError, match=r"labels: a label is float32\[\], not a whole"):
         ask(trained(), shares)
+
+
+def test_samples_may_be_numpy_arrays() -> None:
+    data = patterns(10, seed=3)
+    arrays = cast("Dataset[Any]", list(zip(data.images.numpy(), data.labels.tolist(), strict=True)))
+    assert (ask(trained(), arrays).right == ask(trained(), data).right).all()
 
 
 def test_data_without_samples_is_refused() -> None:
