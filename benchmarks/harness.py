@@ -36,6 +36,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import onnx
@@ -73,6 +74,7 @@ class Bench:
         quick: Fewer levels, and narrower networks for the compile time.
         say: Receives one line per step.
         made: The files that torch has exported, by name.
+        given: Values of the options that only this table has, by name.
     """
 
     folder: Path
@@ -80,6 +82,7 @@ class Bench:
     quick: bool
     say: Callable[[str], None]
     made: dict[str, Path] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def torch_file(self, name: str, model: nn.Module, *inputs: Tensor) -> Path:
         """Export with torch alone, once per name."""
@@ -175,7 +178,12 @@ def quiet() -> Iterator[None]:
 
 
 def command(
-    module: str, groups: Mapping[str, Group], *, about: str, label: str = LABEL
+    module: str,
+    groups: Mapping[str, Group],
+    *,
+    about: str,
+    label: str = LABEL,
+    options: Sequence[click.Option] = (),
 ) -> click.Command:
     """Make the command of a table.
 
@@ -184,6 +192,7 @@ def command(
         groups: Names to what makes their rows.
         about: Its help.
         label: What the figures are about.
+        options: Options of this table alone; ``Bench.given`` has their values.
     """
 
     @click.command(help=about)
@@ -203,19 +212,39 @@ def command(
         show_default=True,
         help="Where the ONNX files are kept.",
     )
-    def main(*, quick: bool, only: tuple[str, ...], json_path: Path | None, folder: Path) -> None:
+    def main(
+        *,
+        quick: bool,
+        only: tuple[str, ...],
+        json_path: Path | None,
+        folder: Path,
+        **given: Any,  # noqa: ANN401 - whatever the options are
+    ) -> None:
         if json_path:
             _prepare(json_path)
         folder.mkdir(parents=True, exist_ok=True)
-        options = [*(["--quick"] if quick else []), *(f"--only {name}" for name in only)]
+        words = [*(["--quick"] if quick else []), *(f"--only {name}" for name in only)]
+        words += [
+            f"{option.opts[0]} {given[str(option.name)]}"
+            for option in options
+            if given[str(option.name)] is not None
+        ]
         chosen = {name: groups[name] for name in only or groups}
-        results = _run(
-            " ".join(["python -m", module, *options]), chosen, folder, quick=quick, label=label
-        )
-        if json_path:
-            results.write(json_path)
+        bench = _bench(folder, quick=quick, given=given)
+        try:
+            results = _run(" ".join(["python -m", module, *words]), chosen, bench, label)
+            if json_path:
+                results.write(json_path)
+        except DyncompileError as error:
+            raise click.ClickException(str(error)) from error
 
+    main.params += options
     return main
+
+
+def _bench(folder: Path, *, quick: bool, given: Mapping[str, Any]) -> Bench:
+    say = Console(stderr=True).print
+    return Bench(folder, QUICK_SECONDS if quick else SECONDS, quick, say, given=given)
 
 
 def _prepare(path: Path) -> None:
@@ -227,12 +256,8 @@ def _prepare(path: Path) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def _run(
-    line: str, groups: Mapping[str, Group], folder: Path, *, quick: bool, label: str
-) -> Results:
-    progress = Console(stderr=True)
-    console = Console() if progress.is_terminal else Console(width=WIDTH)
-    bench = Bench(folder, QUICK_SECONDS if quick else SECONDS, quick, progress.print)
+def _run(line: str, groups: Mapping[str, Group], bench: Bench, label: str) -> Results:
+    console = Console() if Console(stderr=True).is_terminal else Console(width=WIDTH)
     machine, today = describe_machine(), dt.datetime.now(tz=dt.UTC).date()
     console.print(machine)
     rows: list[Row] = []
@@ -240,13 +265,17 @@ def _run(
     for name, group in groups.items():
         since = time.perf_counter()
         found = list(group(bench))
-        console.print(_table(found, label))
+        if found:
+            console.print(_table(found, label))
         console.print(f"{name}: {time.perf_counter() - since:.0f} s")
         rows += found
     seconds = time.perf_counter() - started
     over = sum(row.verdict == "over" for row in rows)
-    console.print(f"{len(rows)} figures, {over} over their target, {seconds:.0f} s; in {folder}")
-    return Results(line, machine, today.isoformat(), label, quick, round(seconds, 1), tuple(rows))
+    console.print(
+        f"{len(rows)} figures, {over} over their target, {seconds:.0f} s; in {bench.folder}"
+    )
+    seconds = round(seconds, 1)
+    return Results(line, machine, today.isoformat(), label, bench.quick, seconds, tuple(rows))
 
 
 def _table(rows: Sequence[Row], label: str) -> Table:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from benchmarks.dgate_tables import GRIDS, Grid
 from benchmarks.harness import COND, EAGER, STATIC, TORCH_COMPILE
 from benchmarks.rows import Results, Row
 from dyncompile.errors import InputError
@@ -89,10 +90,12 @@ class Summary:
     Attributes:
         headings: Of its two columns.
         lines: Its rows.
+        signed: Whether the runs are named below it.
     """
 
     headings: tuple[str, str]
     lines: tuple[Line, ...]
+    signed: bool = True
 
     @property
     def tables(self) -> list[str]:
@@ -134,7 +137,7 @@ def _optimized(text: str, network: str, path: str = "*") -> Line:
     return Line(text, tuple(cells))
 
 
-SUMMARIES: Mapping[str, Summary] = {
+SUMMARIES: Mapping[str, Summary | Grid] = {
     "summary": Summary(
         ("ONNX Runtime CPU, 1 thread, batch 1", "time / static network of the same path"),
         (
@@ -200,4 +203,5 @@ SUMMARIES: Mapping[str, Summary] = {
             ),
         ),
     ),
+    **GRIDS,
 }

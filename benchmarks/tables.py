@@ -23,7 +23,7 @@ from benchmarks.summary import SUMMARIES
 from dyncompile.errors import DyncompileError, InputError
 from dyncompile.files import replacing
 
-TABLES = ("paths", "published", "optimize")
+TABLES = ("paths", "published", "optimize", "dgate")
 RESULTS = Path("benchmarks/results")
 COMMAND = "python -m benchmarks.tables"
 
@@ -78,7 +78,8 @@ def _content(name: str, page: str, root: Path, *, allow_quick: bool) -> str:
         results = {
             table: _results(root, table, allow_quick=allow_quick) for table in summary.tables
         }
-        return "\n".join([*summary.markdown(results), "", "\n\n".join(_origins(results))])
+        signed = ["", "\n\n".join(_origins(results))] if summary.signed else []
+        return "\n".join([*summary.markdown(results), *signed])
     if name not in TABLES:
         raise InputError(
             f"there are no figures called {name!r}.",

@@ -104,10 +104,10 @@ class Checkpoint:
             raise self._refused(
                 "this is no checkpoint of a training, or it is damaged.", _ANOTHER
             ) from error
-        is_whole = isinstance(found, dict) and {"identity", "epoch", "states"} <= found.keys()
-        if not is_whole or found.get("format") != _FORMAT:
-            raise self._refused("this is no checkpoint of a training.", _ANOTHER)
-        return found
+        parts = {"format", "identity", "epoch", "states"}
+        if isinstance(found, dict) and parts <= found.keys() and found["format"] == _FORMAT:
+            return found
+        raise self._refused("this is no checkpoint of a training.", _ANOTHER)
 
     def _refused(self, problem: str, remedy: str) -> ArtifactError:
         return ArtifactError(problem, where=str(self.file), remedy=remedy)

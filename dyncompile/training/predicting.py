@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from dyncompile.errors import InputError
+from dyncompile.errors import DyncompileError, InputError, one_line
 from dyncompile.modules import evaluating
 from dyncompile.progress import Progress, untold
 from dyncompile.training.batches import check_dataset, collate
@@ -46,7 +46,8 @@ def in_batches(
         What ``fn`` returned, of all samples; and the labels, both on the CPU.
 
     Raises:
-        InputError: the dataset is empty, or its elements are not samples and their labels.
+        InputError: the dataset is empty, its elements are not samples and their labels, or the
+            function fails on them.
     """
     samples = check_dataset(data)
     if batch_size < 1:
@@ -72,10 +73,24 @@ def in_batches(
             device = device_of(module)
         stack.enter_context(torch.no_grad())
         for done, (batch, of_batch) in enumerate(batches, 1):
-            outputs.append(_on_cpu(fn(batch.to(device))))
+            outputs.append(_on_cpu(_called(fn, batch.to(device))))
             labels.append(of_batch.cpu())
             tell("predict", min(done * batch_size, samples), samples)
     return _joined(outputs), torch.cat(labels)
+
+
+def _called(fn: Callable[[Tensor], Outputs], batch: Tensor) -> Outputs:
+    try:
+        return fn(batch)
+    except DyncompileError:
+        raise
+    except Exception as error:  # whatever the user's forward raises
+        kind = f"{str(batch.dtype).removeprefix('torch.')}{list(batch.shape)}"
+        raise InputError(
+            f"the network fails on a batch {kind}: {one_line(error)}.",
+            where="data",
+            remedy="Give samples of the type and size that it takes, or fewer at once.",
+        ) from error
 
 
 def _on_cpu(output: Outputs) -> Outputs:

@@ -34,6 +34,11 @@ def test_several_outputs_keep_their_kind(kind: type[list[Tensor]]) -> None:
     assert torch.equal(outputs[1], data.floats() + 1)
 
 
+def test_a_function_that_fails_is_told_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"^data: the network fails on a batch float32\[5, .*\]: "):
+        in_batches(nn.Linear(3, 2), images().head(5))
+
+
 class Headed(nn.Module):
     """A network with two methods to call."""
 

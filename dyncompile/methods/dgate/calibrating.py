@@ -36,6 +36,8 @@ def calibrate(  # noqa: PLR0913 - every option by name
     default: int | None = None,
     groups: ArrayLike | Sequence[object] | None = None,
     seed: int = 0,
+    batch_size: int = 256,
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> Calibration:
     """Set the levels of effort of a network, by data that it was not trained on.
@@ -62,6 +64,8 @@ def calibrate(  # noqa: PLR0913 - every option by name
             such a thing, through ``Subset`` and ``ConcatDataset`` of torch too; else every
             sample is its own.
         seed: Of the cut.
+        batch_size: Largest number of samples that the network runs at once.
+        workers: Processes that prepare batches; 0 prepares them in between.
         progress: Called with what is done, how much of it and how much there is.
 
     Raises:
@@ -71,7 +75,7 @@ def calibrate(  # noqa: PLR0913 - every option by name
     """
     targets = targets_from(drop, accuracy, macs)
     _check_confidence(confidence)
-    said = ask(net, data, progress=progress)
+    said = ask(net, data, batch_size=batch_size, workers=workers, progress=progress)
     given = groups if groups is not None else _groups_of(data)
     members = None if given is None else _members(given, len(said.labels))
     found = calibration_from(

@@ -19,7 +19,7 @@ from dyncompile.errors import InputError
 from dyncompile.methods.dgate.gates import DecisionGates
 from dyncompile.methods.dgate.labels import class_numbers
 from dyncompile.methods.dgate.losses import LOSSES
-from dyncompile.progress import Progress, untold
+from dyncompile.progress import Progress
 from dyncompile.training import Recipe, in_batches, train
 
 _STEPS = 2000
@@ -34,6 +34,8 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
     joint: Sequence[float] | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
     checkpoint: Path | None = None,
+    batch_size: int = 256,
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> None:
     """Train the gates of a network in place.
@@ -59,6 +61,9 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
         joint: Weight of each gate, then of the backbone's own answer: K + 1 positive numbers.
         augment: For ``joint``: takes a batch and returns another in its place.
         checkpoint: File that the state of the training is kept in, to go on from.
+        batch_size: Largest number of samples that the frozen backbone runs at once; the training
+            itself goes by the recipe.
+        workers: Processes that prepare these batches; 0 prepares them in between.
         progress: Called with a step's name, what is done and what there is to do.
 
     Raises:
@@ -67,7 +72,10 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
     """
     _check_options(loss, joint, augment)
     if joint is None:
-        _fit_alone(net, data, recipe, loss, checkpoint, progress)
+        said = in_batches(
+            net.features, data, batch_size=batch_size, workers=workers, progress=progress
+        )
+        _fit_alone(net, said, recipe, LOSSES[loss], checkpoint, progress)
         net.reset_levels()
         return
     weighted = _WeightedSum(_checked(joint, net))
@@ -85,20 +93,19 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
 
 def _fit_alone(
     net: DecisionGates,
-    data: Dataset[Any],
+    said: tuple[Sequence[Tensor], Tensor],
     recipe: Recipe | None,
-    loss: str,
+    of_gate: Callable[[Tensor, Tensor], Tensor],
     checkpoint: Path | None,
     progress: Progress | None,
 ) -> None:
-    outputs, labels = in_batches(net.features, data, progress=progress or untold)
-    *features, logits = outputs
-    labels = class_numbers(labels, logits.shape[1])
+    """Train on what ``net.features`` gave, and the labels."""
+    (*features, logits), given = said
+    labels = class_numbers(given, logits.shape[1])
     means, scales = zip(*map(_mean_and_scale, features), strict=True)
     parts = zip(features, means, scales, strict=True)
     standard = torch.cat([((z.double() - mean) * scale).float() for z, mean, scale in parts], 1)
     alone = _Alone([z.shape[1] for z in features], logits.shape[1])
-    of_gate = LOSSES[loss]
 
     def summed(model: nn.Module, batch: Tensor, labels: Tensor) -> Tensor:
         return torch.stack([of_gate(each, labels) for each in model(batch)]).sum()

@@ -46,6 +46,7 @@ def ask(
     data: Dataset[Any],
     *,
     batch_size: int = 256,
+    workers: int = 0,
     progress: Progress | None = None,
 ) -> Said:
     """Run all gates on all samples, in evaluation mode.
@@ -62,7 +63,7 @@ def ask(
 
     with evaluating(net):
         (sureness, classes), labels = in_batches(
-            answers, data, batch_size=batch_size, progress=progress
+            answers, data, batch_size=batch_size, workers=workers, progress=progress
         )
     known = net.gates[0].out_features
     assert isinstance(known, int)
