@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["export"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,7 @@ from dyncompile.files import check_writable
 from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.manifest import Manifest
 from dyncompile.passes import DefaultKnobs
+from dyncompile.progress import Progress, untold
 from dyncompile.targets import ort
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Sample = Mapping[str, "NDArray[Any] | Tensor"]
 Samples = Sample | Sequence[Sample]
-Progress = Callable[[str, int, int], None]
 
 _KNOBS_REMEDY = 'Write it as {"t": Threshold(0.5)} or {"level": Levels((0.5, 1))}.'
 
@@ -77,7 +77,7 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         DyncompileError: the model cannot be captured or lowered, does not agree with the
             artifact, or the file cannot be written. Nothing is written then.
     """
-    report_progress = progress or _silent
+    report_progress = progress or untold
     path = Path(path)
     check_writable(path)
     graph, known = _marked_graph(model, example_inputs, knobs, dynamic_shapes, report_progress)
@@ -180,7 +180,3 @@ def _verify(
     else:
         chosen = [sample_arrays(sample, f"sample {n}") for n, sample in enumerate(samples)]
     return verify.verify(graph, manifest, model, chosen, progress=progress)
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    del name, done, total

@@ -20,7 +20,7 @@ __all__ = ["NearTie", "Report", "draw_samples", "verify"]
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,10 +51,10 @@ from dyncompile.passes.report_decisions import report_decisions
 from dyncompile.paths import DecisionTree, chosen_paths
 from dyncompile.paths import Path as Taken
 from dyncompile.probe import Probe
+from dyncompile.progress import Progress, untold
 
 Array = NDArray[Any]
 Sample = Mapping[str, Array]
-Progress = Callable[[str, int, int], None]
 
 _SAMPLES_PER_PATH = 2
 
@@ -173,7 +173,7 @@ def verify(
     with ExitStack() as stack:
         module = unwrapped(module)
         stack.enter_context(evaluating(module))
-        run = _Run(model, manifest, module, samples, tolerance, progress or _silent, stack)
+        run = _Run(model, manifest, module, samples, tolerance, progress or untold, stack)
         return run.report()
 
 
@@ -483,7 +483,3 @@ def _place(number: int, point: OperatingPoint, path: Mapping[str, int] | None = 
     knobs = "".join(f", {name}={value}" for name, value in point.items())
     along = " ".join(f"{name}={option}" for name, option in (path or {}).items())
     return f"sample {number}{knobs}" + (f", path {along}" if along else "")
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    del name, done, total

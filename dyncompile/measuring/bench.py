@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["bench"]
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +25,12 @@ from dyncompile.measuring.observed import observed_values
 from dyncompile.measuring.points import Sweeps, has_range, measured_points
 from dyncompile.measuring.routes import Routes, find_routes
 from dyncompile.measuring.setups import measure_setup, read_setups
+from dyncompile.progress import Progress, untold
 from dyncompile.samples import data_inputs
 
 if TYPE_CHECKING:
     from torch import nn
 
-Progress = Callable[[str, int, int], None]
 
 SECONDS = 0.3
 DRAWN = 32
@@ -107,7 +107,7 @@ def bench(  # noqa: PLR0913 - one entry point, every option by name
     settings = measured_points(
         manifest.knobs, manifest.operating_points, dict.fromkeys(thresholds, ())
     )
-    say = progress or _silent
+    say = progress or untold
     with ExitStack() as stack:
         say("read", 0, 1)
         others = find_against(
@@ -211,7 +211,3 @@ def _notes(manifest: Manifest, routes: Routes, unbounded: Sequence[str]) -> list
         for name in unbounded
     )
     return notes
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    del name, done, total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Measured", "measure_paths"]
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,11 @@ from dyncompile.measuring.points import single_line
 from dyncompile.measuring.routes import Route, Routes
 from dyncompile.measuring.sessions import Content, content_of, open_network
 from dyncompile.measuring.statics import Statics
+from dyncompile.progress import Progress
 from dyncompile.timing import Timings, clock_for, time_in_turns
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
-Progress = Callable[[str, int, int], None]
 
 OPENINGS = 3
 

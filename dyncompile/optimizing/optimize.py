@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Optimization", "optimize"]
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,9 @@ from dyncompile.optimizing.gains import Gains
 from dyncompile.optimizing.proving import Proof, prove
 from dyncompile.optimizing.rewriting import rewrite
 from dyncompile.passes import NameUniquely
+from dyncompile.progress import Progress, untold
 from dyncompile.samples import InputSpec
 from dyncompile.targets import ort
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def optimize(  # noqa: PLR0913 - one entry point, every option by name
     """
     source, output = Path(source), Path(output)
     check_writable(output)
-    tell = progress or _silent
+    tell = progress or untold
     model, is_inlined = read_foreign(source, fold_defaults=fold_defaults)
     _keep_weights_of(source, model, output)
     NameUniquely()(model)  # decisions are named after the nodes of the original
@@ -179,7 +178,3 @@ def _copy(source: Path, model: ir.Model, output: Path) -> None:
                 )
             with old.open("rb") as given:
                 shutil.copyfileobj(given, stack.enter_context(replacing(new)))
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    del name, done, total

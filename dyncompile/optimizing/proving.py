@@ -29,10 +29,10 @@ from dyncompile.optimizing.path_sample import sample_paths
 from dyncompile.optimizing.running import open_file, open_pair
 from dyncompile.passes.report_decisions import report_decisions
 from dyncompile.paths import DecisionTree
+from dyncompile.progress import Progress, untold
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
-Progress = Callable[[str, int, int], None]
 
 TOLERANCE = 1e-5
 _TOLERANCES = {"float16": 1e-2, "bfloat16": 1e-2}  # of types in which 1e-5 is less than one step
@@ -93,7 +93,7 @@ def prove(  # noqa: PLR0913 - the two sides, and what to feed
     """
     with ExitStack() as stack:
         comparison = _Comparison(original, result, manifest, source, custom_ops, stack)
-        return comparison.run(samples, progress or _silent, drawn=drawn)
+        return comparison.run(samples, progress or untold, drawn=drawn)
 
 
 class _Comparison:
@@ -224,7 +224,3 @@ def _within(count: int, tell: Callable[[int], None]) -> Iterator[int]:
             return
         tell(number)
         yield number
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    del name, done, total

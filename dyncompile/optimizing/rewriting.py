@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["rewrite"]
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -17,9 +17,8 @@ from dyncompile.optimizing.path_sample import sample_paths
 from dyncompile.optimizing.work_done import adds_work, operators_along
 from dyncompile.passes import GatesFromSelects
 from dyncompile.paths import DecisionTree, Path
+from dyncompile.progress import Progress
 from dyncompile.targets import ort
-
-Progress = Callable[[str, int, int], None]
 
 _MOST_PATHS = 16
 
