@@ -19,6 +19,7 @@ __all__ = [
     "Threshold",
     "VerificationError",
     "bench",
+    "channel_budget",
     "early_exit",
     "export",
     "follow",
@@ -47,7 +48,15 @@ from dyncompile.knobs import Levels, Threshold
 
 if TYPE_CHECKING:
     from dyncompile.exporting import export
-    from dyncompile.markers import early_exit, follow, gate, level_value, per_level, switch
+    from dyncompile.markers import (
+        channel_budget,
+        early_exit,
+        follow,
+        gate,
+        level_value,
+        per_level,
+        switch,
+    )
     from dyncompile.measuring.bench import bench
     from dyncompile.optimizing.optimize import optimize
     from dyncompile.runtime import Net, load
@@ -59,7 +68,10 @@ _HOMES = {
     "load": "dyncompile.runtime",
     "Net": "dyncompile.runtime",
     **dict.fromkeys(
-        ("early_exit", "follow", "gate", "level_value", "per_level", "switch"),
+        (
+            *("channel_budget", "early_exit", "follow", "gate", "level_value"),
+            *("per_level", "switch"),
+        ),
         "dyncompile.markers",
     ),
 }

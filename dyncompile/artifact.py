@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import onnx
 import onnx_ir as ir
 
+from dyncompile.dialect import BUDGETS
 from dyncompile.errors import ArtifactError
 from dyncompile.files import replacing
 from dyncompile.manifest import METADATA_KEY, ExternalData, Manifest
@@ -216,7 +217,8 @@ def _stripped(model: ir.Model) -> onnx.ModelProto:
     for field in ("doc_string", "domain", "model_version"):
         proto.ClearField(field)
     _strip_metadata(proto)
-    kept = sorted((p.key, p.value) for p in proto.metadata_props if p.key != METADATA_KEY)
+    told = {METADATA_KEY, BUDGETS}  # by the manifest
+    kept = sorted((p.key, p.value) for p in proto.metadata_props if p.key not in told)
     proto.ClearField("metadata_props")
     for key, value in kept:
         proto.metadata_props.add(key=key, value=value)

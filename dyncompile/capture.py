@@ -9,7 +9,7 @@ import logging
 import re
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,18 @@ from torch.utils import _pytree as pytree
 
 from dyncompile import markers
 from dyncompile.binding import Example, bind_inputs
-from dyncompile.dialect import DOMAIN, VERSION, Selector, register_schema, switch_op_type
+from dyncompile.dialect import (
+    DOMAIN,
+    VERSION,
+    Budget,
+    Selector,
+    register_schema,
+    switch_op_type,
+)
 from dyncompile.errors import DyncompileError, InputError, MarkerError
+from dyncompile.folding import fold_constants
 from dyncompile.knobs import Knob
-from dyncompile.modules import evaluating, unwrapped
+from dyncompile.modules import evaluating, unwrapped, without_parametrizations
 from dyncompile.passes.name_uniquely import NameUniquely
 
 OPSET = 21
@@ -78,17 +86,23 @@ def capture_model(
     inputs = bind_inputs(model, example_inputs, knobs)
     shapes = _shapes_by_name(inputs, knobs, dynamic_shapes)
     with evaluating(model):
-        program = _export_program(_Traced(model, knobs), inputs, shapes)
+        traced = _Traced(without_parametrizations(model), knobs)
+        program = _export_program(traced, inputs, shapes)
     _check_changes_nothing(program, model)
     names = _output_names(program, inputs)
     graph = _export_onnx(program, opset)
     _name_ends(graph, list(inputs), names)
     NameUniquely()(graph)
-    selectors = [s for node in graph.graph.all_nodes() if (s := Selector.from_node(node))]
-    _name_the_rest(selectors)
-    for selector in selectors:
-        _check_batch(selector)
-    if not selectors:
+    found = [
+        marker
+        for node in graph.graph.all_nodes()
+        if (marker := Selector.from_node(node) or Budget.from_node(node))
+    ]
+    _name_the_rest(found)
+    for marker in found:
+        _check_batch(marker)
+    _check_levels(marker for marker in found if isinstance(marker, Budget))
+    if not found:
         raise MarkerError(
             "the model has no marker, so nothing would be decided at run time.",
             where=type(model).__name__,
@@ -98,24 +112,38 @@ def capture_model(
     return graph
 
 
-def _name_the_rest(selectors: list[Selector]) -> None:
+def _name_the_rest(found: list[Selector | Budget]) -> None:
     """Name decisions in branches of torch.cond, where no module path is known."""
     names: dict[ir.Value, str] = {}
-    for selector in selectors:
-        if not selector.name:
-            name = names.setdefault(selector.decision, f"inner#{len(names) + 1}")
-            selector.node.attributes["name"] = ir.AttrString("name", name)
+    for marker in found:
+        if not marker.name:
+            name = names.setdefault(marker.decision, f"inner#{len(names) + 1}")
+            marker.node.attributes["name"] = ir.AttrString("name", name)
 
 
-def _check_batch(selector: Selector) -> None:
-    shape = selector.decision.shape
+def _check_batch(marker: Selector | Budget) -> None:
+    shape = marker.decision.shape
     if shape is not None and any(size != 1 for size in shape):
         size = "a dynamic batch" if not isinstance(shape[0], int) else f"a batch of {shape[0]}"
         raise MarkerError(
             f"it decides per sample, and the example inputs are {size}.",
-            where=f"decision {selector.name!r}",
+            where=f"decision {marker.name!r}",
             remedy="Give example inputs with batch 1, or decide once per call (shape []).",
         )
+
+
+def _check_levels(budgets: Iterable[Budget]) -> None:
+    """Budgets on one level count for the same number of levels, whatever the level is."""
+    first: dict[ir.Value, Budget] = {}
+    for budget in budgets:
+        before = first.setdefault(budget.decision, budget)
+        if len(before.counts) != len(budget.counts):
+            raise MarkerError(
+                f"its budgets count channels for {len(before.counts)} levels and for"
+                f" {len(budget.counts)}.",
+                where=f"decision {budget.name!r}",
+                remedy="Give every budget on this level one count per level.",
+            )
 
 
 class _Traced(nn.Module):
@@ -235,6 +263,7 @@ def _user_line(error: BaseException) -> str | None:
 
 def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
     register_schema("Gate")
+    register_schema("ChannelBudget")
     operators = onnxscript.values.Opset(DOMAIN, VERSION)
 
     def gate(take: Any, on: Any, off: Any, name: str) -> Any:  # noqa: ANN401
@@ -245,7 +274,11 @@ def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
         register_schema(op_type)
         return getattr(operators, op_type)(index, *options, name=name)
 
+    def channel_budget(x: Any, level: Any, counts: Any, axis: int, name: str) -> Any:  # noqa: ANN401
+        return operators.ChannelBudget(x, level, counts=list(counts), axis=axis, name=name)
+
     table: dict[Callable[..., Any], Callable[..., Any]] = {
+        torch.ops.dyncompile.channel_budget.default: channel_budget,
         torch.ops.dyncompile.gate.default: gate,
         torch.ops.dyncompile.switch.default: switch,
     }
@@ -256,12 +289,13 @@ def _export_onnx(program: torch.export.ExportedProgram, opset: int) -> ir.Model:
                 dynamo=True,
                 opset_version=opset,
                 custom_translation_table=table,
-                optimize=True,
+                optimize=False,
                 verbose=False,
             )
+            assert exported is not None
+            fold_constants(exported.model)
     except Exception as error:  # every failure of the exporter ends here
         raise _explained(error, "torch.onnx.export") from error
-    assert exported is not None
     return exported.model
 
 

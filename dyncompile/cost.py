@@ -8,17 +8,18 @@ from __future__ import annotations
 
 __all__ = ["along", "always", "sides_from_model", "total", "weights_behind"]
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
 
 from dyncompile.dialect import DECISION, ELSE, THEN
-from dyncompile.macs import is_counted, node_macs, sizes
+from dyncompile.macs import level_macs, node_macs, sizes
 from dyncompile.manifest import Side
 from dyncompile.passes.fold_views import viewed_shape
 from dyncompile.passes.scopes import graphs_of
+from dyncompile.shapes import with_shapes
 
 # Operators that take shapes, axes or positions after their one data input.
 _SHAPED = {"Expand", "Pad", "Reshape", "Resize", "Slice", "Squeeze", "Tile", "Unsqueeze"}
@@ -39,17 +40,17 @@ _FORMS = {
 
 def total(model: ir.Model) -> Side:
     """Return the cost of the whole network, every decision on its most expensive side."""
-    return _side(_region(_described(model).graph, {}), {})
+    return _side(_region(with_shapes(model).graph, {}), {})
 
 
 def always(model: ir.Model) -> Side:
     """Return the cost of what runs whatever is decided."""
-    return _cost_of(_unconditional(_region(_described(model).graph, {})))
+    return _cost_of(_unconditional(_region(with_shapes(model).graph, {})))
 
 
 def along(model: ir.Model, paths: Iterable[Mapping[str, int]]) -> list[Side]:
     """Return the cost of each path; decisions not on it are on their most expensive side."""
-    region = _region(_described(model).graph, {})
+    region = _region(with_shapes(model).graph, {})
     return [_side(region, path) for path in paths]
 
 
@@ -67,7 +68,7 @@ def sides_from_model(model: ir.Model, counts: Mapping[str, int]) -> dict[str, tu
     Returns:
         One cost per option; nothing for a decision that no If carries.
     """
-    region = _region(_described(model).graph, {})
+    region = _region(with_shapes(model).graph, {})
     return {
         name: tuple(_side(region, {name: option}, within=name) for option in range(count))
         for name, count in counts.items()
@@ -83,7 +84,12 @@ class _Work:
 
     def add(self, other: _Work, times: int = 1) -> None:
         self.macs += other.macs * times
-        self.weights.update(other.weights)
+        self.read(other.weights)
+
+    def read(self, weights: Mapping[ir.Value, int]) -> None:
+        """Read weights; where two read the first part of one, the larger part counts."""
+        for value, size in weights.items():
+            self.weights[value] = max(size, self.weights.get(value, 0))
 
     def rank(self) -> tuple[int, int]:
         return self.macs, sum(self.weights.values())
@@ -100,7 +106,7 @@ class _Region:
 
 @dataclass
 class _Choice:
-    """An If, or the body of a loop as a choice of one.
+    """An If, a node whose shapes follow from a level, or the body of a loop as a choice of one.
 
     ``branches`` lists what may run, with the options of the decision that lead there.
     """
@@ -123,25 +129,6 @@ def _side(region: _Region, path: Mapping[str, int], within: str | None = None) -
 def _cost_of(work: _Work) -> Side:
     macs, weight_bytes = work.rank()
     return Side(macs, weight_bytes)
-
-
-def _described(model: ir.Model) -> ir.Model:
-    """Return the model with shapes wherever ONNX can infer those that are needed."""
-    values = (
-        value
-        for node in model.graph.all_nodes()
-        if is_counted(node)
-        for value in (*node.inputs, node.outputs[0])
-    )
-    if all(value is None or sizes(value) is not None for value in values):
-        return model
-    copy = model.clone()
-    for node in copy.graph.all_nodes():  # in a branch, inference knows no constants from outside
-        shape, source = viewed_shape(node), node.inputs[0] if node.inputs else None
-        if shape is not None and source is not None and source.type is not None:
-            node.outputs[0].type, node.outputs[0].shape = source.type, ir.Shape(shape)
-    ShapeInferencePass(strict_mode=False)(copy)
-    return copy
 
 
 def _unconditional(region: _Region) -> _Work:
@@ -182,9 +169,14 @@ def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _R
         bodies = list(graphs_of(node))
         if bodies:
             choices.append(_choice(node, bodies, weights))
-        own.macs += node_macs(node)
-        for value in _data_inputs(node):
-            own.weights.update(weights_behind(value, weights))
+        work = _Work(node_macs(node))
+        for value in () if _is_cut(node) else _data_inputs(node):  # whoever reads a cut counts
+            work.read(_weights_read(value, weights))
+        noted = level_macs(node)
+        if noted is None:
+            own.add(work)
+        else:
+            choices.append(_leveled(*noted, work.weights))
     inside = frozenset[str]().union(*(choice.decisions for choice in choices))
     return _Region(own, choices, inside)
 
@@ -210,6 +202,15 @@ def _choice(
     return _Choice(decision, branches, _rounds(node), inside)
 
 
+def _leveled(decision: str, macs: Sequence[int], weights: dict[ir.Value, int]) -> _Choice:
+    """Return a node whose shapes follow from a level."""
+    branches = [
+        (frozenset({level}), _Region(_Work(count, weights), [], frozenset()))
+        for level, count in enumerate(macs)
+    ]
+    return _Choice(decision, branches, 1, frozenset({decision}))
+
+
 def _options(text: str) -> frozenset[int]:
     return frozenset(int(option) for option in text.split(",") if option.strip().isdecimal())
 
@@ -225,6 +226,30 @@ def _rounds(node: ir.Node) -> int:
         found = sizes(node.inputs[states])
         return found[0] if found and "scan_input_axes" not in node.attributes else 1
     return 1
+
+
+def _weights_read(
+    value: ir.Value, known: dict[ir.Value, dict[ir.Value, int]]
+) -> Mapping[ir.Value, int]:
+    """Return the weights that a value is a form of; of one cut from its start, the part read."""
+    weights, node = weights_behind(value, known), value.producer()
+    if node is None or not _is_cut(node):
+        return weights
+    shape, whole = viewed_shape(node), sizes(node.inputs[0])
+    assert shape is not None
+    assert whole is not None
+    return {
+        weight: size * math.prod(shape) // max(math.prod(whole), 1)
+        for weight, size in weights.items()
+    }
+
+
+def _is_cut(node: ir.Node) -> bool:
+    """Whether the node cuts a weight from its start on, as a level does, and is read."""
+    if node.op_type != "Slice" or viewed_shape(node) is None or not node.outputs[0].uses():
+        return False
+    starts = ir.convenience.get_const_tensor(node.inputs[1]) if node.inputs[1] else None
+    return starts is not None and not starts.numpy().any()
 
 
 def weights_behind(

@@ -14,10 +14,10 @@ from typing import Literal
 import onnx_ir as ir
 
 from dyncompile.cost import sides_from_model
-from dyncompile.dialect import ALIASES, DECISION, ELSE, THEN, Selector
+from dyncompile.dialect import ALIASES, BUDGETS, DECISION, ELSE, THEN, Budget, Selector
 from dyncompile.errors import GraphError, KnobError
 from dyncompile.knobs import Knob, Levels
-from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
+from dyncompile.manifest import Budgets, Decision, Manifest, OperatingPoint, Side
 from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
@@ -29,7 +29,7 @@ Enclosing = tuple[tuple[str, int], ...]
 def manifest_from_model(
     model: ir.Model, knobs: Mapping[str, Knob], target: Literal["onnx", "marked"]
 ) -> Manifest:
-    """Describe a marked or lowered graph.
+    """Describe a marked or lowered graph; what a pass noted of its budgets stays in it.
 
     Raises:
         GraphError: a knob is not an input of the graph.
@@ -51,6 +51,7 @@ def manifest_from_model(
         decisions=tuple(found),
         operating_points=tuple(operating_points(knobs)),
         precision=_precision(model),
+        budgets=tuple(_marked_budgets(model) if target == "marked" else _lowered_budgets(model)),
     )
 
 
@@ -100,18 +101,33 @@ def _marked_decisions(model: ir.Model) -> Iterator[Decision]:
     seen: set[str] = set()
     per_round = set(bodies_of(model.graph))  # what is decided there is no decision of a call
     for node in model.graph.all_nodes():
-        selector = Selector.from_node(node)
-        if selector is None or selector.decision.graph in per_round:
+        marker = Selector.from_node(node) or Budget.from_node(node)
+        if marker is None or marker.decision.graph in per_round:
             continue
-        if selector.name not in seen:
-            seen.add(selector.name)
+        if marker.name not in seen:
+            seen.add(marker.name)
+            options = marker.counts if isinstance(marker, Budget) else marker.options
             yield Decision(
-                name=selector.name,
+                name=marker.name,
                 kind="gate" if node.op_type == "Gate" else "switch",
-                values=(str(selector.decision.name),),
+                values=(str(marker.decision.name),),
                 under=(),
-                sides=tuple(Side(0, 0) for _ in selector.options),
+                sides=tuple(Side(0, 0) for _ in options),
             )
+
+
+def _marked_budgets(model: ir.Model) -> Iterator[Budgets]:
+    """Yield the budgets by level; names of one level after the first are other names of it."""
+    found: dict[ir.Value, Budgets] = {}
+    for node in model.graph.all_nodes():
+        budget = Budget.from_node(node)
+        if budget is not None:
+            found.setdefault(budget.decision, Budgets(budget.name, len(budget.counts)))
+    yield from found.values()
+
+
+def _lowered_budgets(model: ir.Model) -> Iterator[Budgets]:
+    return map(Budgets.from_json, json.loads(model.metadata_props.get(BUDGETS, "[]")))
 
 
 def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:

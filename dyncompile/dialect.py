@@ -8,14 +8,18 @@ from __future__ import annotations
 
 __all__ = [
     "ALIASES",
+    "BUDGETS",
+    "CUTS",
     "DECISION",
     "DOMAIN",
     "ELSE",
     "FOLDED",
+    "LEVEL_MACS",
     "PINNED",
     "THEN",
     "TURNED",
     "VERSION",
+    "Budget",
     "Selector",
     "attach_functions",
     "detach_functions",
@@ -35,7 +39,10 @@ VERSION = 1
 # Notes in the metadata of a graph.
 DECISION = "dyncompile.decision"  # a value: the decision it holds; an If: the one it tests
 ALIASES = "dyncompile.aliases"  # a decision: other names, and whether they mean the opposite
+BUDGETS = "dyncompile.budgets"  # a model: its channel budgets, as the manifest will list them
+CUTS = "dyncompile.cuts"  # a node: as a marker does, it reads the decision that it has first
 FOLDED = "dyncompile.folded"  # a decision: the same of selectors that passes made superfluous
+LEVEL_MACS = "dyncompile.level_macs"  # a node of run-time shapes: a decision, the MACs by option
 PINNED = "dyncompile.pinned"  # a node: it stays where it stands, and there is one of it
 TURNED = "dyncompile.turned"  # a gate: its name stands for the opposite of its decision
 THEN = "dyncompile.then"  # an If: the options that lead to its branches
@@ -69,6 +76,40 @@ _ALIGN = """
     ones = ConstantOfShape <value = int64[1] {{1}}> (missing_flat)
     target = Concat <axis = 0> (own, ones)
     aligned = Reshape ({decision}, target)
+"""
+
+
+# The first ``counts[level]`` entries along an axis stay; level is rank 0 or one value per sample.
+_BUDGET = """
+    zero = Constant <value = int64 {{0}}> ()
+    one = Constant <value = int64 {{1}}> ()
+    flat = Constant <value = int64[1] {{-1}}> ()
+    table = Constant <value_ints : ints = @counts> ()
+    along = Constant <value_int : int = @axis> ()
+    levels = Size (table)
+    last = Sub (levels, one)
+    bounded = Clip (level, zero, last)
+    list = Reshape (bounded, flat)
+    limits = Gather (table, list)
+    column = Unsqueeze (limits, one)
+    sizes = Shape (x)
+    channels = Gather (sizes, along)
+    numbers = Range (zero, channels, one)
+    alive = Less (numbers, column)
+    samples = Shape (list)
+    inner = Sub (along, one)
+    inner_flat = Reshape (inner, flat)
+    inner_ones = ConstantOfShape <value = int64[1] {{1}}> (inner_flat)
+    channels_flat = Reshape (channels, flat)
+    rank = Size (sizes)
+    last_axis = Sub (rank, one)
+    outer = Sub (last_axis, along)
+    outer_flat = Reshape (outer, flat)
+    outer_ones = ConstantOfShape <value = int64[1] {{1}}> (outer_flat)
+    target = Concat <axis = 0> (samples, inner_ones, channels_flat, outer_ones)
+    aligned = Reshape (alive, target)
+    nothing = CastLike (zero, x)
+    y = Where (aligned, x, nothing)
 """
 
 
@@ -122,6 +163,46 @@ class Selector:
         return self.node.outputs[0]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """A ``ChannelBudget`` node: which channels of a value live at each level.
+
+    Attributes:
+        node: The node.
+        x: What is budgeted.
+        decision: The level, int64, shape [] or [N].
+        counts: Channels kept at each level, from the first on.
+        axis: The axis of the channels, at least 1.
+    """
+
+    node: ir.Node
+    x: ir.Value
+    decision: ir.Value
+    counts: tuple[int, ...]
+    axis: int
+
+    @classmethod
+    def from_node(cls, node: ir.Node) -> Budget | None:
+        """Read a marker node; None for every other node."""
+        if node.domain != DOMAIN or node.op_type != "ChannelBudget":
+            return None
+        x, level = node.inputs
+        assert x is not None
+        assert level is not None
+        counts = tuple(node.attributes["counts"].as_ints())
+        return cls(node, x, level, counts, node.attributes["axis"].as_int())
+
+    @property
+    def name(self) -> str:
+        """The name of the decision on the level."""
+        return self.node.attributes["name"].as_string()
+
+    @property
+    def output(self) -> ir.Value:
+        """The value with its dead channels at zero."""
+        return self.node.outputs[0]
+
+
 def option_count(decision: ir.Value) -> int:
     """Return how many options a decision has: those of its largest selector, in any graph."""
     selectors = (Selector.from_node(node) for node, index in decision.uses() if index == 0)
@@ -157,6 +238,8 @@ def register_schema(op_type: str) -> None:
 
 
 def _inputs(op_type: str) -> list[str]:
+    if op_type == "ChannelBudget":
+        return ["x", "level"]
     if op_type == "Gate":
         return ["take", "on", "off"]
     count = int(op_type.removeprefix("Switch"))
@@ -165,24 +248,34 @@ def _inputs(op_type: str) -> list[str]:
 
 def _schema(op_type: str, inputs: list[str]) -> onnx.defs.OpSchema:
     schema = onnx.defs.OpSchema
+    decision = "level" if op_type == "ChannelBudget" else inputs[0]
+    attributes = [schema.Attribute("name", schema.AttrType.STRING, "decision", required=False)]
+    if op_type == "ChannelBudget":
+        attributes += [
+            schema.Attribute("counts", schema.AttrType.INTS, "channels kept at each level"),
+            schema.Attribute("axis", schema.AttrType.INT, "axis of the channels"),
+        ]
     return schema(
         op_type,
         DOMAIN,
         VERSION,
-        inputs=[schema.FormalParameter(inputs[0], "D")]
-        + [schema.FormalParameter(name, "T") for name in inputs[1:]],
+        inputs=[schema.FormalParameter(name, "D" if name == decision else "T") for name in inputs],
         outputs=[schema.FormalParameter("y", "T")],
         type_constraints=[
             ("D", ["tensor(bool)" if op_type == "Gate" else "tensor(int64)"], "decision"),
             ("T", _TYPES, "what is chosen"),
         ],
-        attributes=[schema.Attribute("name", schema.AttrType.STRING, "decision", required=False)],
+        attributes=attributes,
     )
 
 
 def _function_text(op_type: str) -> str:
     inputs = _inputs(op_type)
-    if op_type == "Gate":
+    attributes = "name"
+    if op_type == "ChannelBudget":
+        attributes = "name, counts, axis"
+        body = _BUDGET.format()
+    elif op_type == "Gate":
         body = _ALIGN.format(decision="take", side="on") + "    y = Where (aligned, on, off)\n"
     else:
         count = len(inputs) - 1
@@ -199,5 +292,5 @@ def _function_text(op_type: str) -> str:
         body = "".join(lines)
     return (
         f'<domain: "{DOMAIN}", opset_import: ["" : {_OPSET}]>\n'
-        f"{op_type} <name> ({', '.join(inputs)}) => (y) {{\n{body}}}"
+        f"{op_type} <{attributes}> ({', '.join(inputs)}) => (y) {{\n{body}}}"
     )

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from dyncompile import artifact, pipeline
 from dyncompile.describe import manifest_from_model
 from dyncompile.dialect import attach_functions, detach_functions
-from dyncompile.errors import ArtifactError, KnobError
+from dyncompile.errors import ArtifactError, InputError, KnobError
 from dyncompile.files import check_writable
 from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.manifest import Manifest
 from dyncompile.passes import DefaultKnobs
+from dyncompile.passes.specialise_levels import LOWERINGS, Lowering
 from dyncompile.progress import Progress, untold
 from dyncompile.targets import ort
 
@@ -44,6 +45,7 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     samples: Samples | None = None,
     verify: bool = True,
     *,
+    budgets: Lowering = "auto",
     default_knobs: bool = False,
     external_data: bool | None = None,
     progress: Progress | None = None,
@@ -64,6 +66,9 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
             axis than the inputs (one entry per sample), or a list of inputs by name. Seeded
             noise if None.
         verify: Whether to hold the artifact against the module before it is written.
+        budgets: How channel budgets become less work: ``switch`` is one network per level, all
+            cut from the same weights, ``slice`` one network whose weights are cut in each call;
+            ``auto`` chooses by size and speed. A marked file has them as they are.
         default_knobs: Give knobs a default initializer, so that ONNX Runtime runs the file
             without feeding them.
         external_data: Whether weights go to a second file; None decides by size.
@@ -80,10 +85,12 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     report_progress = progress or untold
     path = Path(path)
     check_writable(path)
+    _check_lowering(budgets)
     graph, known = _marked_graph(model, example_inputs, knobs, dynamic_shapes, report_progress)
     if target == "onnx":
-        for number, step in enumerate(pipeline.run(graph, ort.PASSES), 1):
-            report_progress(step.name, number, len(ort.PASSES))
+        passes = ort.passes(budgets)
+        for number, step in enumerate(pipeline.run(graph, passes), 1):
+            report_progress(step.name, number, len(passes))
     manifest = manifest_from_model(graph, known, target)
     if target == "marked":
         attach_functions(graph)
@@ -97,6 +104,15 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         DefaultKnobs(tuple(known.items()))(graph)
     artifact.write(graph, manifest, path, external_data=external_data)
     return report
+
+
+def _check_lowering(budgets: str) -> None:
+    if budgets not in LOWERINGS:
+        raise InputError(
+            f"{budgets!r} is no way to lower channel budgets.",
+            where="budgets",
+            remedy=f"Give {', '.join(map(repr, LOWERINGS))}.",
+        )
 
 
 def _marked_graph(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
 
-from dyncompile.dialect import DECISION, Selector
+from dyncompile.dialect import CUTS, DECISION, Budget, Selector
 from dyncompile.errors import GraphError
 from dyncompile.manifest import Decision
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
@@ -26,8 +26,8 @@ def force_decisions(
 
     ``markers.follow`` replaces a decision inside of the marker; a model that also computes
     with it (a count of the blocks that ran) still sees what it decided itself. So does this:
-    only the conditions of Ifs, and markers, read the input. That an If tests the decision
-    rightly is part of what a forced path shows.
+    only the conditions of Ifs, markers, and cuts by a level read the input. That an If tests
+    the decision rightly is part of what a forced path shows.
 
     Before: ``take = Greater(score, bound); n = Cast(take); y = If(take)``
     After: ``take = Greater(score, bound); n = Cast(take); y = If(skip.decision)``
@@ -54,7 +54,7 @@ def force_decisions(
 
 
 def split_tests(model: ir.Model, decisions: Iterable[Decision]) -> dict[str, list[ir.Value]]:
-    """Give the Ifs and markers that test a decision a copy of it that nothing else reads.
+    """Give the Ifs, markers and cuts that act on a decision a copy that nothing else reads.
 
     Before: ``take = Greater(score, bound); n = Cast(take); y = If(take)``
     After: ``take = Greater(score, bound); n = Cast(take); copy = Identity(take); y = If(copy)``
@@ -70,6 +70,13 @@ def split_tests(model: ir.Model, decisions: Iterable[Decision]) -> dict[str, lis
     for node in list(model.graph.all_nodes()):
         splitter.split(node)
     return {d.name: [values[name] for name in d.values] for d in splitter.controls()}
+
+
+def _reads_decision(node: ir.Node) -> int | None:
+    """Return at which input a node acts on a decision, for every node but an If."""
+    if Budget.from_node(node) is not None:
+        return 1
+    return 0 if CUTS in node.metadata_props or Selector.from_node(node) is not None else None
 
 
 class _Splitter:
@@ -98,10 +105,11 @@ class _Splitter:
 
     def split(self, node: ir.Node) -> None:
         """Let the node read the decision from a value that nothing but tests reads."""
-        selector = Selector.from_node(node)
-        if selector is not None:
-            if selector.decision in self._holders:
-                node.replace_input_with(0, self._control(selector.decision))
+        reads = _reads_decision(node)
+        if reads is not None:
+            decision = node.inputs[reads]
+            if decision is not None and decision in self._holders:
+                node.replace_input_with(reads, self._control(decision))
             return
         name = node.metadata_props.get(DECISION, "")
         if node.op_type != "If" or name not in self._decisions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "budgets_tree",
     "decisions_tree",
     "knobs_table",
     "plain",
@@ -12,7 +13,7 @@ __all__ = [
     "values_table",
 ]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 
 import onnx_ir as ir
@@ -21,9 +22,15 @@ from rich.table import Table
 from rich.tree import Tree
 
 from dyncompile.knobs import Knob, Levels
-from dyncompile.manifest import Decision, Side
+from dyncompile.manifest import Budgets, Decision, Side
 
 _THOUSAND = 1000
+_MOST_NODES = 4
+_LOWERINGS = {
+    None: "not lowered yet",
+    "switch": "one network per level, cut from the same weights",
+    "slice": "one network, weights cut in each call",
+}
 
 
 def values_table(model: ir.Model, knobs: Mapping[str, Knob]) -> Table:
@@ -58,8 +65,35 @@ def knobs_table(knobs: Mapping[str, Knob]) -> Table:
     return table
 
 
-def decisions_tree(decisions: Sequence[Decision], whole: Side) -> Tree:
-    """Show every decision under the option that leads to it, with the cost of its sides."""
+def budgets_tree(budgets: Sequence[Budgets]) -> Tree:
+    """Show what became of channel budgets and why, and where they end."""
+    root = Tree(f"Channel budgets ({len(budgets)})")
+    for one in budgets:
+        words = f"{one.levels} level{'s' if one.levels > 1 else ''}, "
+        words += f"{one.lowering}: " if one.lowering else ""
+        branch = root.add(f"[bold]{plain(one.decision)}[/] {words}{_LOWERINGS[one.lowering]}")
+        if one.why:
+            branch.add(f"why: {plain(one.why)}")
+        reasons: dict[str, list[str]] = {}
+        for barrier in one.barriers:
+            reasons.setdefault(barrier.why, []).append(barrier.at)
+        for why, nodes in reasons.items():
+            listed = ", ".join(nodes[:_MOST_NODES])
+            more = f" and {len(nodes) - _MOST_NODES} more" if len(nodes) > _MOST_NODES else ""
+            branch.add(f"ends at {plain(listed)}{more}: {plain(why)}")
+    return root
+
+
+def decisions_tree(
+    decisions: Sequence[Decision], whole: Side, leveled: Collection[str] = ()
+) -> Tree:
+    """Show every decision under the option that leads to it, with the cost of its sides.
+
+    Args:
+        decisions: All there are.
+        whole: The cost of the whole network.
+        leveled: Names of those whose options are levels.
+    """
     root = Tree(f"Decisions ({len(decisions)})" if decisions else "No decisions")
     leaves: dict[tuple[str, int], tuple[int, Tree]] = {}
     pending = list(decisions)
@@ -68,24 +102,20 @@ def decisions_tree(decisions: Sequence[Decision], whole: Side) -> Tree:
         for decision in ready or pending:  # one that is under itself is shown flat
             outer = [leaves[place] for place in decision.under if place in leaves]
             depth, place = max(outer, key=itemgetter(0), default=(0, root))
-            _add_decision(decision, place.add(_title(decision)), whole, depth + 1, leaves)
+            branch = place.add(_title(decision))
+            word = "level" if _names(decision) & set(leveled) else "option"
+            for option, side in enumerate(decision.sides):
+                label = ("off", "on")[option] if decision.kind == "gate" else f"{word} {option}"
+                leaf = depth + 1, branch.add(f"{label}: {spell(side, whole)}")
+                leaves[decision.name, option] = leaf
+                for name, options in decision.aliases:
+                    leaves.setdefault((name, options[option]), leaf)
         pending = [d for d in pending if d not in ready] if ready else []
     return root
 
 
-def _add_decision(
-    decision: Decision,
-    branch: Tree,
-    whole: Side,
-    depth: int,
-    leaves: dict[tuple[str, int], tuple[int, Tree]],
-) -> None:
-    for option, side in enumerate(decision.sides):
-        label = ("off", "on")[option] if decision.kind == "gate" else f"option {option}"
-        leaf = branch.add(f"{label}: {spell(side, whole)}")
-        leaves[decision.name, option] = depth, leaf
-        for name, options in decision.aliases:
-            leaves.setdefault((name, options[option]), (depth, leaf))
+def _names(decision: Decision) -> set[str]:
+    return {decision.name, *(name for name, _ in decision.aliases)}
 
 
 def _title(decision: Decision) -> str:

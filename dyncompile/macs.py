@@ -6,11 +6,14 @@ recurrent layers are counted, everything else is not. A symbolic dimension count
 
 from __future__ import annotations
 
-__all__ = ["is_counted", "node_macs", "sizes"]
+__all__ = ["is_counted", "level_macs", "node_macs", "sizes"]
 
+import json
 import math
 
 import onnx_ir as ir
+
+from dyncompile.dialect import LEVEL_MACS
 
 # Where an operator has its weight; the other factor is input 0.
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
@@ -26,9 +29,17 @@ def is_counted(node: ir.Node) -> bool:
 
 
 def node_macs(node: ir.Node) -> int:
-    """Return the multiply-accumulates of one node, those of its inner graphs left out."""
+    """Return the multiply-accumulates of one node, those of its inner graphs left out.
+
+    Of a node whose shapes follow from a level, those of its most expensive level.
+    """
     if not is_counted(node):
         return 0
+    noted = level_macs(node)
+    return _macs_of_shapes(node) if noted is None else max(noted[1])
+
+
+def _macs_of_shapes(node: ir.Node) -> int:
     if node.op_type in _CONVOLUTIONS:
         weight = sizes(_input(node, _CONVOLUTIONS[node.op_type]))
         return math.prod(sizes(node.outputs[0]) or ()) * math.prod((weight or ())[1:])
@@ -41,7 +52,22 @@ def node_macs(node: ir.Node) -> int:
         steps = math.prod((sizes(_input(node, 0)) or ())[:2])
         matrices = (sizes(_input(node, index)) for index in (1, 2))
         return steps * sum(math.prod(matrix) for matrix in matrices if matrix)
-    return 0
+    raise AssertionError(f"{node.op_type} is not counted")
+
+
+def level_macs(node: ir.Node) -> tuple[str, list[int]] | None:
+    """Return the decision that a node's shapes follow from, and its cost at each option.
+
+    None where no pass noted it.
+    """
+    text = node.metadata_props.get(LEVEL_MACS)
+    if text is None:
+        return None
+    try:
+        noted = json.loads(text)
+        return str(noted["decision"]), [int(count) for count in noted["macs"]] or [0]
+    except (KeyError, TypeError, ValueError):  # somebody else's note
+        return None
 
 
 def _product_macs(node: ir.Node) -> int:

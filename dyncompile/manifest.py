@@ -8,6 +8,8 @@ from __future__ import annotations
 __all__ = [
     "FORMAT",
     "METADATA_KEY",
+    "Barrier",
+    "Budgets",
     "Decision",
     "ExternalData",
     "Manifest",
@@ -69,6 +71,72 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Barrier:
+    """A node that a channel budget does not pass: it reads every channel, the dead ones as zeros.
+
+    Attributes:
+        at: Name of the node.
+        why: What keeps the budget there.
+    """
+
+    at: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The channel budgets on one level, and what became of them.
+
+    Attributes:
+        decision: Name of the decision on the level.
+        levels: How many there are.
+        lowering: ``switch`` is one network per level, all of the same weights; ``slice`` one
+            network whose weights are cut at run time. None in a marked file.
+        why: What speaks for this lowering.
+        barriers: Where the budgets end.
+    """
+
+    decision: str
+    levels: int
+    lowering: Literal["switch", "slice"] | None = None
+    why: str = ""
+    barriers: tuple[Barrier, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return what a manifest says of them."""
+        entry: dict[str, object] = {"decision": self.decision, "levels": self.levels}
+        if self.lowering is not None:
+            barriers = [vars(barrier) for barrier in self.barriers]
+            entry |= {"lowering": self.lowering, "why": self.why, "barriers": barriers}
+        return entry
+
+    @classmethod
+    def from_json(cls, entry: object) -> Budgets:
+        """Read what ``to_json`` returned.
+
+        Raises:
+            KeyError: something is missing.
+            ValueError: something is not what it has to be.
+        """
+        found = _want(dict, entry, "an entry of budgets")
+        name = _want(str, found["decision"], "the decision of budgets")
+        what = f"the budgets on {name!r}"
+        levels = _count(found["levels"], f"the number of levels of {what}")
+        if not levels:
+            raise ValueError(f"{what} have no level")
+        if "lowering" not in found:
+            return cls(name, levels)
+        barriers = _want(list, found["barriers"], f"the barriers of {what}")
+        return cls(
+            decision=name,
+            levels=levels,
+            lowering=_one_of(("switch", "slice"), found["lowering"], f"the lowering of {what}"),
+            why=_want(str, found["why"], f"why of {what}"),
+            barriers=tuple(_barrier(barrier, what) for barrier in barriers),
+        )
+
+
+@dataclass(frozen=True)
 class ExternalData:
     """The file beside the artifact that holds its weights.
 
@@ -94,6 +162,7 @@ class Manifest:
         operating_points: Values of the knobs at which the artifact was verified.
         precision: Element type of the arithmetic.
         external_data: Where the weights are, if not in the file itself.
+        budgets: Channel budgets, by the level that they are on and the graph that they are in.
     """
 
     target: Literal["onnx", "marked"]
@@ -102,6 +171,7 @@ class Manifest:
     operating_points: tuple[OperatingPoint, ...] = ()
     precision: str = "float32"
     external_data: ExternalData | None = None
+    budgets: tuple[Budgets, ...] = ()
 
     def to_json(self) -> str:
         """Return compact JSON with sorted keys; infinities are written as strings."""
@@ -118,6 +188,8 @@ class Manifest:
         }
         if self.external_data:
             entry["external_data"] = vars(self.external_data)
+        if self.budgets:
+            entry["budgets"] = [budgets.to_json() for budgets in self.budgets]
         return json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -181,6 +253,7 @@ def _finite(value: float | Sequence[float]) -> object:
 def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest:
     points = _want(list, entry["operating_points"], "operating_points")
     external = entry.get("external_data")
+    budgets = _want(list, entry.get("budgets", []), "budgets")
     return cls(
         target=_one_of(("onnx", "marked"), entry["target"], "target"),
         knobs={
@@ -190,6 +263,7 @@ def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest
         operating_points=tuple(map(_operating_point, points)),
         precision=_want(str, entry["precision"], "precision"),
         external_data=None if external is None else _external_data(external),
+        budgets=tuple(map(Budgets.from_json, budgets)),
     )
 
 
@@ -259,6 +333,14 @@ def _external_data(entry: object) -> ExternalData:
         raise ValueError(f"external_data names {file!r}, which is no file of the same folder")
     return ExternalData(
         file, _count(found["bytes"], "bytes"), _want(str, found["sha256"], "sha256")
+    )
+
+
+def _barrier(entry: object, what: str) -> Barrier:
+    found = _want(dict, entry, f"a barrier of {what}")
+    return Barrier(
+        at=_want(str, found["at"], f"where a barrier of {what} is"),
+        why=_want(str, found["why"], f"why a barrier of {what} is one"),
     )
 
 

@@ -1,7 +1,7 @@
 """Markers: the operators an author writes decisions with.
 
-A marker means the dense thing - select one of several tensors - so a model with markers
-trains, batches and exports like any other. The compiler turns it into work that is skipped.
+A marker means the dense thing - select one of several tensors, zero channels - so a model with
+markers trains, batches and exports like any other. The compiler turns it into work that is skipped.
 Outside export a marker is a plain ``torch.where``.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "capture",
+    "channel_budget",
     "early_exit",
     "follow",
     "gate",
@@ -17,6 +18,7 @@ __all__ = [
     "switch",
 ]
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
@@ -134,6 +136,52 @@ def switch(index: Tensor, options: Sequence[Tree], *, name: str | None = None) -
     return joined
 
 
+def channel_budget(
+    x: Tensor,
+    level: Tensor,
+    counts: Sequence[int],
+    *,
+    axis: int = 1,
+    name: str | None = None,
+) -> Tensor:
+    """Keep the first ``counts[level]`` channels and zero the others, which then need not exist.
+
+    Written after normalisation and activation: a bias behind it would revive dead channels. The
+    compiler follows the dead channels in both directions, and leaves out of each convolution
+    and linear layer what only they need.
+
+    Args:
+        x: ``T[N, C, ...]``, or channels along another ``axis``.
+        level: int64 of shape [] or [N], clamped to the levels there are; usually a ``Levels``
+            knob as it arrives in ``forward``.
+        counts: How many channels each level keeps: from 1 to C, not decreasing.
+        axis: The axis of the channels; never the first, which is the batch.
+        name: Name of the decision; by default the path of the module that is running.
+
+    Returns:
+        ``T`` of the shape of ``x``; the gradient reaches the channels kept.
+
+    Raises:
+        MarkerError: ``x`` has no such axis, counts that decrease or lie outside of 1 to C, a
+            level of wrong type or shape, or another number of counts than the knob has levels.
+    """
+    where = _where("channel_budget", name)
+    if not isinstance(x, Tensor) or not -x.ndim < axis < x.ndim or axis in {0, -x.ndim}:
+        kind = _spell(x) if isinstance(x, Tensor) else type(x).__name__
+        raise MarkerError(
+            f"{kind} has no channels along axis {axis}.",
+            where=where,
+            remedy="Give a tensor of shape [N, C, ...], or say axis=; axis 0 is the batch.",
+        )
+    kept = _check_counts(where, counts, x.shape[axis])
+    _check_level(where, level, len(kept), x)
+    index, known = _decide_switch(level, len(kept), name)
+    if torch.compiler.is_exporting():
+        budgeted: Tensor = _budget_op(x, index, kept, axis % x.ndim, known)
+        return budgeted
+    return _kept(x, index, kept, axis % x.ndim)
+
+
 def per_level(
     level: Tensor,
     fn: Callable[[int], Tree],
@@ -153,20 +201,31 @@ def per_level(
         name: Name of the decision; by default the path of the module that is running.
 
     Raises:
-        MarkerError: the number of levels is unknown at export.
+        MarkerError: a level of wrong type or shape; at export also a number of levels that is
+            unknown or not that of the knob, or levels that return different shapes.
     """
+    where = _where("per_level", name)
+    _check_index(where, level)
     scope = current_scope()
     knob = scope.knobs.get(id(level)) if scope else None
-    if count is None and isinstance(knob, Levels):
-        count = len(knob.values)
+    if isinstance(knob, Levels):
+        count = _check_count(where, count, len(knob.values))
     if torch.compiler.is_exporting():
         if count is None:
             raise MarkerError(
                 "the number of levels is unknown.",
-                where=_where("per_level", name),
+                where=where,
                 remedy="Pass the Levels knob as forward received it, or say count=.",
             )
-        return switch(level, [at_level(fn, k) for k in range(count)], name=name)
+        results = [at_level(fn, k) for k in range(count)]
+        _check_alike(where, results)
+        return switch(level, results, name=name)
+    if level.numel() != 1:
+        raise MarkerError(
+            f"the level has shape {list(level.shape)}, and one level runs per call.",
+            where=where,
+            remedy="Give a scalar; where each sample has its own level, use switch.",
+        )
     asked = int(level)
     if scope:
         asked = scope.force(scope.name(level, name), asked)
@@ -248,6 +307,14 @@ def _hard(take: Tensor) -> Tensor:
     return take if take.dtype == torch.bool else take > 0.5
 
 
+def _kept(x: Tensor, level: Tensor, counts: Sequence[int], axis: int) -> Tensor:
+    limit = torch.tensor(counts, device=x.device)[level.clamp(0, len(counts) - 1).flatten()]
+    alive = torch.arange(x.shape[axis], device=x.device) < limit[:, None]
+    sizes = [1] * x.ndim
+    sizes[0], sizes[axis] = alive.shape
+    return torch.where(alive.reshape(sizes), x, x.new_zeros(()))  # a number makes int64 of bool
+
+
 def _aligned(decision: Tensor, side: Tensor) -> Tensor:
     return decision.reshape(decision.shape + (1,) * (side.ndim - decision.ndim))
 
@@ -295,7 +362,7 @@ def _check_decision(where: str, take: object, sides: Sequence[Tensor]) -> None:
 
 def _check_shape(where: str, shape: Sequence[int], sides: Sequence[Tensor]) -> None:
     """A decision is [], or [N] (trailing ones allowed) over sides that all begin with N."""
-    fits = not shape or all(
+    fits = len(shape) == 0 or all(
         side.ndim and (shape[0] == side.shape[0]) and all(n == 1 for n in shape[1:])
         for side in sides
     )
@@ -305,6 +372,82 @@ def _check_shape(where: str, shape: Sequence[int], sides: Sequence[Tensor]) -> N
             f"{', '.join(str(list(side.shape)) for side in sides)}.",
             where=where,
             remedy="Decide once per call (shape []) or once per sample (shape [N]).",
+        )
+
+
+def _check_counts(where: str, counts: object, channels: int) -> list[int]:
+    """Return the counts as Python ints."""
+    try:
+        kept = [operator.index(count) for count in counts]  # type: ignore[attr-defined]
+    except TypeError as error:
+        raise MarkerError(
+            f"the counts are {counts!r}.",
+            where=where,
+            remedy="Give a list with one whole number per level.",
+        ) from error
+    if not kept or kept != sorted(kept) or kept[0] < 1 or kept[-1] > channels:
+        raise MarkerError(
+            f"the counts {kept} do not say how many of {channels} channels each level keeps.",
+            where=where,
+            remedy=f"Give one number per level, from 1 to {channels}, none below the one before.",
+        )
+    return kept
+
+
+def _check_index(where: str, level: object) -> Tensor:
+    is_index = isinstance(level, Tensor) and not (
+        level.is_floating_point() or level.is_complex() or level.dtype == torch.bool
+    )
+    if not isinstance(level, Tensor) or not is_index:
+        kind = _spell(level) if isinstance(level, Tensor) else type(level).__name__
+        raise MarkerError(
+            f"the level is {kind}.",
+            where=where,
+            remedy="Give an int64 tensor, such as a Levels knob as forward receives it.",
+        )
+    return level
+
+
+def _check_count(where: str, count: int | None, of_knob: int) -> int:
+    if count not in {None, of_knob}:
+        raise MarkerError(
+            f"count= is {count!r}, and the knob has {of_knob} levels.",
+            where=where,
+            remedy="Leave count= out: it is the knob that says how many levels there are.",
+        )
+    return of_knob
+
+
+def _check_alike(where: str, results: Sequence[object]) -> None:
+    """All levels have to return the same shapes and types; say which return what."""
+    levels: dict[str, list[int]] = {}
+    for level, result in enumerate(results):
+        leaves = pytree.tree_leaves(result)
+        if not all(isinstance(leaf, Tensor) for leaf in leaves):
+            return  # switch says what is wrong with it
+        levels.setdefault(", ".join(map(_spell, leaves)), []).append(level)
+    if len(levels) > 1:
+        listed = "; ".join(
+            f"{kind} at level {', '.join(map(str, numbers))}" for kind, numbers in levels.items()
+        )
+        raise MarkerError(
+            f"the levels return different shapes: {listed}.",
+            where=where,
+            remedy="Go on inside of fn until all levels have one shape, or pad up to it.",
+        )
+
+
+def _check_level(where: str, level: object, count: int, x: Tensor) -> None:
+    level = _check_index(where, level)
+    _check_shape(where, level.shape, [x])
+    scope = current_scope()
+    knob = scope.knobs.get(id(level)) if scope else None
+    if knob is not None and (not isinstance(knob, Levels) or len(knob.values) != count):
+        has = f"{len(knob.values)} levels" if isinstance(knob, Levels) else "no levels"
+        raise MarkerError(
+            f"it counts channels for {count} levels, and its knob has {has}.",
+            where=where,
+            remedy="Give one count per level of the knob.",
         )
 
 
@@ -369,6 +512,17 @@ def _switch_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, list[Tensor
 
 
 _switch_op.register_autograd(_switch_gradient, setup_context=_keep_switch)
+
+
+@torch.library.custom_op("dyncompile::channel_budget", mutates_args=())
+def _budget_op(x: Tensor, level: Tensor, counts: list[int], axis: int, name: str) -> Tensor:
+    return _kept(x, level, counts, axis)
+
+
+@_budget_op.register_fake
+def _(x: Tensor, level: Tensor, counts: list[int], axis: int, name: str) -> Tensor:
+    del level, counts, axis, name
+    return torch.empty_like(x)
 
 
 def _per_decision(product: Tensor, rank: int) -> Tensor:

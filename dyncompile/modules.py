@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-__all__ = ["evaluating", "unwrapped"]
+__all__ = ["evaluating", "unwrapped", "without_parametrizations"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
     """Return what ``torch.compile`` was given; any other module as it is."""
     inner = getattr(module, "_orig_mod", None)
     return inner if isinstance(inner, nn.Module) else module
+
+
+def without_parametrizations(module: nn.Module) -> nn.Module:
+    """Return a copy whose parametrized tensors are plain, with the values they have now.
+
+    So what makes a weight is not computed again in each call. A module without
+    parametrizations is returned as it is.
+    """
+    if not any(parametrize.is_parametrized(part) for part in module.modules()):
+        return module
+    plain = deepcopy(module)
+    for part in list(plain.modules()):
+        if parametrize.is_parametrized(part):
+            _make_plain(part)
+    return plain
+
+
+def _make_plain(part: nn.Module) -> None:
+    # Not by remove_parametrizations: a copy shares its class with what it was copied from, and
+    # that takes the tensors out of the class.
+    assert isinstance(part.parametrizations, nn.ModuleDict)
+    with torch.no_grad():
+        values = {name: getattr(part, name).clone() for name in part.parametrizations}
+    kind = parametrize.type_before_parametrizations(part)
+    del part.parametrizations
+    part.__class__ = kind
+    for name, value in values.items():
+        part.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
 
 @contextmanager

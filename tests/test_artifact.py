@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -17,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyncompile import artifact
+from dyncompile import artifact, dialect
 from dyncompile.errors import ArtifactError
 from dyncompile.knobs import Levels, Threshold
-from dyncompile.manifest import Decision, ExternalData, Manifest, Side
+from dyncompile.manifest import Barrier, Budgets, Decision, ExternalData, Manifest, Side
 from tests.lowered import NESTED_MANIFEST, SWITCH_MANIFEST, nested, switched
 from tests.support import ort_run, parse
 
@@ -39,6 +40,11 @@ MANIFEST = Manifest(
         ),
     ),
     ({"t": [0.5, float("inf")], "level": 1},),
+)
+BUDGETS = (
+    Budgets("width", 4, "switch", "it is faster.", (Barrier("softmax", "it mixes channels"),)),
+    Budgets("depth", 2, "slice", "it is smaller."),
+    Budgets("other", 1),
 )
 
 
@@ -333,6 +339,40 @@ def test_the_manifest_survives_json() -> None:
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
+def test_budgets_survive_json_and_are_left_out_where_there_are_none() -> None:
+    assert "budgets" not in json.loads(MANIFEST.to_json())
+    with_budgets = dataclasses.replace(MANIFEST, budgets=BUDGETS)
+    text = with_budgets.to_json()
+    assert Manifest.from_json(text, "net.onnx") == with_budgets
+    assert json.loads(text)["budgets"][2] == {"decision": "other", "levels": 1}
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        pytest.param({"levels": 0}, "the budgets on 'width' have no level", id="no level"),
+        pytest.param({"lowering": "mask"}, "is 'mask', not switch or slice", id="lowering"),
+        pytest.param({"barriers": [{"at": "n"}]}, "why is missing", id="barrier"),
+        pytest.param({"why": 3}, "why of the budgets on 'width' is int, not str", id="why"),
+    ],
+)
+def test_damaged_budgets_are_refused_in_one_line(damage: dict[str, object], problem: str) -> None:
+    entry = json.loads(dataclasses.replace(MANIFEST, budgets=BUDGETS).to_json())
+    entry["budgets"][0] |= damage
+    error = error_of(lambda: Manifest.from_json(json.dumps(entry), "net.onnx"))
+    assert error.startswith("net.onnx: the manifest is damaged: ")
+    assert problem in error
+    assert "\n" not in error
+
+
+def test_the_raw_note_of_budgets_does_not_reach_the_file(tmp_path: Path) -> None:
+    model = nested()
+    model.metadata_props[dialect.BUDGETS] = "[]"
+    artifact.write(model, NESTED_MANIFEST, tmp_path / "net.onnx")
+    keys = {entry.key for entry in onnx.load(tmp_path / "net.onnx").metadata_props}
+    assert keys == {"dyncompile"}
+
+
 def test_a_newer_manifest_says_to_upgrade() -> None:
     with pytest.raises(ArtifactError) as caught:
         Manifest.from_json('{"format": 2, "target": "quantum"}', "net.onnx")
@@ -370,7 +410,9 @@ WRONG += [{"kind": "levels", "values": [{}], "default": 0}, [["x", "y"]], [1]]
 
 
 def test_wrong_types_anywhere_are_refused_in_one_line() -> None:
-    full = Manifest(**{**vars(MANIFEST), "external_data": ExternalData("a.data", 1, "00")})
+    full = dataclasses.replace(
+        MANIFEST, external_data=ExternalData("a.data", 1, "00"), budgets=BUDGETS
+    )
     entry = json.loads(full.to_json())
     refused = 0
     for at in places(entry):

@@ -47,6 +47,13 @@ class Wider(Net):
         super().__init__()
         self.block, self.head, self.tail = nn.Linear(9, 9), nn.Linear(9, 3), nn.Linear(9, 3)
 
+class Slim(Net):
+    knobs = {"level": dyncompile.Levels(("half", "full"))}
+
+    def forward(self, x, level):
+        x = dyncompile.channel_budget(self.block(x).relu(), level, (4, 8), name="width")
+        return dyncompile.channel_budget(self.block(x), level, (4, 8)).softmax(1)
+
 class Scaled(nn.Linear):
     def __init__(self):
         super().__init__(8, 8)
@@ -161,6 +168,33 @@ def test_knobs_and_samples_come_from_the_command_line() -> None:
     level = ("--knob", "level=levels(0.25,0.5,1;default=1)")
     lines = done("export", "net.py:Scaled", "--input", "x=float32[1,8]", *level, "-o", "level.onnx")
     assert any(line.startswith("Verified: 5 samples at 3 operating points") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param([], "switch: one network per level, cut from the same weights", id="auto"),
+        pytest.param(["--budgets", "slice"], "slice: one network, weights cut in each", id="slice"),
+        pytest.param(["--target", "marked"], "not lowered yet", id="marked"),
+    ],
+)
+def test_export_says_what_became_of_channel_budgets(options: list[str], said: str) -> None:
+    slim = ("export", "net.py:Slim", "--weights", "net.safetensors", *EXPORT[2:])
+    lines = [line for line in done(*slim, *options, "-o", "net.onnx") if line]
+    tree = lines.index("Channel budgets (1)")
+    assert lines[tree + 1].startswith("└── width 2 levels, ")
+    assert said in lines[tree + 1]
+    if "marked" not in options:
+        assert lines[tree + 2].startswith("    ├── why: ")
+        assert any("softmax" in line for line in lines[tree + 3 :]), "a barrier"
+    inspected = done("inspect", "net.onnx")
+    assert "Channel budgets (1)" in inspected
+
+
+def test_an_unknown_lowering_of_budgets_is_refused() -> None:
+    result = call(*EXPORT, "--budgets", "mask", "-o", "net.onnx")
+    assert result.exit_code == 2
+    assert "'mask' is not one of 'auto', 'switch', 'slice'" in result.output
 
 
 def test_defaults_and_external_weights_are_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from dyncompile import artifact
 from dyncompile.cli import main
 from dyncompile.knobs import Levels, Threshold
-from dyncompile.manifest import Decision, Manifest, Side
+from dyncompile.manifest import Barrier, Budgets, Decision, Manifest, Side
 from tests.lowered import NESTED_MANIFEST, SWITCH_MANIFEST, nested, switched
 from tests.support import parse
 
@@ -113,6 +113,49 @@ def test_inspect_names_the_decisions_of_a_marked_file(tmp_path: Path) -> None:
     assert "target marked (dense, to be compiled)" in lines[0]
     names = ", ".join(decision.name for decision in manifest.decisions)
     assert lines[-1] == f"Decisions ({len(manifest.decisions)}): {names}"
+
+
+def test_inspect_shows_what_became_of_budgets_and_where_they_end(tmp_path: Path) -> None:
+    barriers = [Barrier(f"s{number}", "it mixes channels") for number in range(6)]
+    budgets = (
+        Budgets(
+            "level",
+            3,
+            "switch",
+            f"It is [faster]{', and so' * 8}.",
+            (*barriers, Barrier("y", "an output")),
+        ),
+        Budgets("other", 1, "slice"),
+    )
+    manifest = dataclasses.replace(SWITCH_MANIFEST, budgets=budgets)
+    artifact.write(switched(), manifest, tmp_path / "net.onnx")
+    lines = call("inspect", tmp_path / "net.onnx").stdout.splitlines()
+    start = lines.index("Decisions (1)")
+    assert lines[start : start + 12] == [
+        "Decisions (1)",
+        "└── level switch",
+        "    ├── level 0: 0 MACs, 0 B of weights",
+        "    ├── level 1: 0 MACs, 0 B of weights",
+        "    └── level 2: 0 MACs, 0 B of weights",
+        "Channel budgets (2)",
+        "├── level 3 levels, switch: one network per level, cut from the same weights",
+        f"│   ├── why: It is [faster]{', and so' * 6}, and",
+        "│   │   so, and so.",
+        "│   ├── ends at s0, s1, s2, s3 and 2 more: it mixes channels",
+        "│   └── ends at y: an output",
+        "└── other 1 level, slice: one network, weights cut in each call",
+    ]
+
+
+def test_inspect_names_the_budgets_of_a_marked_file(tmp_path: Path) -> None:
+    manifest = dataclasses.replace(SWITCH_MANIFEST, target="marked", budgets=(Budgets("level", 3),))
+    artifact.write(switched(), manifest, tmp_path / "net.onnx")
+    lines = call("inspect", tmp_path / "net.onnx").stdout.splitlines()
+    assert lines[-3:] == [
+        "Decisions (1): level",
+        "Channel budgets (1)",
+        "└── level 3 levels, not lowered yet",
+    ]
 
 
 def test_inspect_json_is_the_manifest(gated: Path) -> None:

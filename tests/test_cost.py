@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
-from dyncompile import artifact, cost
+from dyncompile import artifact, cost, macs
+from dyncompile.dialect import LEVEL_MACS
 from dyncompile.manifest import Manifest, Side
 from tests.lowered import tagged
 from tests.support import parse
@@ -248,3 +251,89 @@ def test_a_loop_counts_as_often_as_it_runs() -> None:
     assert whole == cost.always(model)
     assert whole.macs == 3 * ONE
     assert whole.weight_bytes == BYTES + 8 + 1
+
+
+# --- channel budgets -------------------------------------------------------------------------
+
+# What `BUDGETED` becomes: `w` is cut in each branch, from its start.
+PER_LEVEL = """main (float[1,8] x, bool upper, WEIGHTS) => (float[1,N] y)
+    <int64[2] start = {0, 0}, int64[2] half = {4, 4}, int64[1] four = {4}, int64[1] none = {0},
+    int64[1] one = {1}> {
+    y = If (upper) <
+        then_branch = high () => (float[1,N] y1) {
+            a1 = MatMul (x, w)
+            y1 = MatMul (a1, v)
+        },
+        else_branch = low () => (float[1,N] y0) {
+            x0 = Slice (x, none, four, one)
+            w0 = Slice (w, start, half)
+            v0 = Slice (v, none, four, one)
+            a0 = MatMul (x0, w0)
+            b0 = Slice (v0, none, four, none)
+            y0 = MatMul (a0, b0)
+        }>
+}"""
+
+
+def test_of_a_weight_cut_from_its_start_the_part_that_is_read_counts() -> None:
+    model = weighted(PER_LEVEL, w=(8, 8), v=(8, 8))
+    tagged(model, [("y", "level", "1", "0")])
+    low, high = cost.sides_from_model(model, {"level": 2})["level"]
+    assert high.weight_bytes == 2 * BYTES
+    assert low.weight_bytes == BYTES // 4 + BYTES  # of a cut of a cut, all that is behind it
+    assert cost.total(model).weight_bytes == 2 * BYTES
+
+
+def test_of_two_cuts_of_one_weight_the_larger_counts() -> None:
+    model = weighted(
+        """main (float[1,8] x, WEIGHTS) => (float[1,2] y, float[1,4] z)
+        <int64[1] none = {0}, int64[1] two = {2}, int64[1] four = {4}, int64[1] one = {1}> {
+            a = Slice (w, none, two, one)
+            b = Slice (w, none, four, one)
+            y = MatMul (x, a)
+            z = MatMul (x, b)
+        }""",
+        w=(8, 8),
+    )
+    assert cost.total(model).weight_bytes == BYTES // 2
+    model.graph.node(1).replace_input_with(1, model.graph.initializers["two"])
+    assert cost.total(model).weight_bytes == BYTES
+
+
+def leveled(note: object) -> ir.Model:
+    """A product of run-time shapes, noted as such, behind one that always runs."""
+    model = weighted(
+        """main (float[1,8] x, WEIGHTS) => (y) { h = MatMul (x, v)  y = MatMul (h, w) }""",
+        w=(8, 8),
+        v=(8, 8),
+    )
+    model.graph.node(1).outputs[0].shape = None
+    model.graph.node(1).metadata_props[LEVEL_MACS] = json.dumps(note)
+    return model
+
+
+def test_a_node_of_run_time_shapes_costs_what_is_noted_of_its_level() -> None:
+    model = leveled({"decision": "width", "macs": [4, 16, 64]})
+    assert cost.total(model) == Side(ONE + 64, 2 * BYTES)
+    assert cost.always(model) == Side(ONE, BYTES)
+    paths = [{"width": 0}, {"width": 1}, {"width": 9}, {}]
+    assert [side.macs for side in cost.along(model, paths)] == [ONE + m for m in (4, 16, 64, 64)]
+    assert cost.sides_from_model(model, {"width": 3})["width"] == (
+        *(Side(count, BYTES) for count in (4, 16, 64)),
+    )
+    assert macs.node_macs(model.graph.node(1)) == 64
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        pytest.param(3, id="a number"),
+        pytest.param({"decision": "d"}, id="no costs"),
+        pytest.param({"decision": "d", "macs": ["many"]}, id="no number"),
+        pytest.param({"decision": "d", "macs": None}, id="nothing"),
+    ],
+)
+def test_a_note_of_another_form_is_none(note: object) -> None:
+    model = leveled(note)
+    assert macs.level_macs(model.graph.node(1)) is None
+    assert cost.total(model) == cost.always(model)

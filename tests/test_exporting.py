@@ -376,7 +376,7 @@ def lowered(build: Callable[[], nn.Module], inputs: tuple[Tensor, ...]) -> ir.Gr
     from dyncompile.targets import ort as target
 
     model = capture_model(seeded(build), inputs, {})
-    for _ in pipeline.run(model, target.PASSES):
+    for _ in pipeline.run(model, target.passes()):
         pass
     return model.graph
 

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from dyncompile import markers
+from dyncompile.capture import capture_model
 from dyncompile.errors import MarkerError
-from dyncompile.knobs import Levels
+from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.markers import (
     capture,
+    channel_budget,
     early_exit,
     follow,
     gate,
@@ -464,3 +466,279 @@ def test_a_knob_says_how_many_levels_there_are() -> None:
 def test_refuses(call: Callable[[], object], message: str) -> None:
     with pytest.raises(MarkerError, match=message):
         call()
+
+
+# --- channel budgets -------------------------------------------------------------------------
+
+
+def ones(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.ones(shape, dtype=dtype)
+
+
+def kept(y: Tensor, axis: int) -> list[list[int]]:
+    """Return which channels are left, per sample; the rest of each is all zero."""
+    by_channel = y.movedim(axis, 1).reshape(y.shape[0], y.shape[axis], -1).float()
+    assert (by_channel == by_channel[:, :, :1]).all(), "a channel is kept or zero as a whole"
+    return by_channel[:, :, 0].int().tolist()
+
+
+@pytest.mark.parametrize(
+    ("level", "counts", "left"),
+    [
+        pytest.param(torch.tensor(0), (1, 3), [1, 0, 0], id="first"),
+        pytest.param(torch.tensor(1), (1, 3), [1, 1, 1], id="all"),
+        pytest.param(torch.tensor(1), [1, 2, 2, 3], [1, 1, 0], id="plateau"),
+        pytest.param(torch.tensor(-4), (2, 3), [1, 1, 0], id="clamped below"),
+        pytest.param(torch.tensor(9), (1, 2), [1, 1, 0], id="clamped above"),
+        pytest.param(torch.tensor(5), (2,), [1, 1, 0], id="one level"),
+        pytest.param(torch.tensor([0]), (2, 3), [1, 1, 0], id="one element"),
+        pytest.param(torch.tensor([[0]]), (2, 3), [1, 1, 0], id="trailing ones"),
+        pytest.param(torch.tensor(0, dtype=torch.int32), (2, 3), [1, 1, 0], id="int32"),
+        pytest.param(torch.tensor(0, dtype=torch.uint8), (2, 3), [1, 1, 0], id="uint8"),
+        pytest.param(torch.tensor(1), np.array([1, 2]), [1, 1, 0], id="counts of numpy"),
+        pytest.param(torch.tensor(1), torch.tensor([1, 2]), [1, 1, 0], id="counts of torch"),
+    ],
+)
+def test_a_budget_keeps_the_first_channels(
+    level: Tensor, counts: Sequence[int], left: list[int]
+) -> None:
+    assert kept(channel_budget(ones(1, 3, 2, 2), level, counts), 1) == [left]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        pytest.param((2, 4), 1, id="features"),
+        pytest.param((2, 4), -1, id="features from the end"),
+        pytest.param((2, 5, 4), 1, id="signal"),
+        pytest.param((2, 5, 4), -1, id="tokens"),
+        pytest.param((2, 3, 4, 4), 2, id="middle"),
+        pytest.param((2, 4, 3, 3, 2), -4, id="volume"),
+    ],
+)
+def test_a_budget_may_be_per_sample_and_along_any_axis(shape: tuple[int, ...], axis: int) -> None:
+    y = channel_budget(ones(*shape), torch.tensor([1, 0]), (1, 3), axis=axis)
+    tail = [0] * (shape[axis] - 3)
+    assert kept(y, axis) == [[1, 1, 1, *tail], [1, 0, 0, *tail]]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool], ids=str
+)
+def test_a_budget_keeps_the_type(dtype: torch.dtype) -> None:
+    y = channel_budget(ones(1, 3, 2, dtype=dtype), torch.tensor(0), (2, 3))
+    assert y.dtype == dtype
+    assert kept(y, 1) == [[1, 1, 0]]
+
+
+def test_what_a_budget_drops_is_zero_even_if_it_is_no_number() -> None:
+    x = torch.tensor([[1.0, float("nan"), float("inf"), float("-inf")]])
+    same(channel_budget(x, torch.tensor(0), (1, 4)), torch.tensor([[1.0, 0, 0, 0]]))
+
+
+@pytest.mark.parametrize(
+    "level", [torch.tensor(1), torch.tensor([0, 2])], ids=["scalar", "per sample"]
+)
+def test_gradcheck_channel_budget(level: Tensor) -> None:
+    assert torch.autograd.gradcheck(
+        lambda x: channel_budget(x, level, (1, 2, 3)), (double(2, 3, 2),)
+    )
+
+
+def test_the_gradient_of_a_budget_reaches_the_channels_kept() -> None:
+    x = X.clone().requires_grad_()
+    torch.autograd.backward(channel_budget(x, torch.tensor([0, 1]), (1, 2)).sum())
+    same(x.grad, torch.tensor([[1.0, 0], [1, 1]]))
+
+
+def budgeted(x: Tensor, level: Tensor) -> Tensor:
+    return channel_budget(x * 2, level, (1, 2), name="b")
+
+
+LEVELS = [torch.tensor(0), torch.tensor(1), torch.tensor(7), torch.tensor([1, 0])]
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiled_budget_agrees_and_trains(backend: str) -> None:
+    compiled = torch.compile(budgeted, backend=backend, fullgraph=True)
+    for level in LEVELS:
+        found = []
+        for function in (compiled, budgeted):
+            x = X.clone().requires_grad_()
+            y = function(x, level)
+            torch.autograd.backward(y.sum())
+            found.append((y, x.grad))
+        same(*found)
+
+
+def test_an_exported_budget_keeps_its_marker_and_agrees() -> None:
+    class Budgeted(nn.Module):
+        def forward(self, x: Tensor, level: Tensor) -> Tensor:
+            return budgeted(x, level)
+
+    program = torch.export.export(Budgeted(), (X, LEVELS[0]))
+    (node,) = [node for node in program.graph.nodes if "channel_budget" in str(node.target)]
+    assert node.args[2:] == ([1, 2], 1, "b")
+    for level in LEVELS[:3]:
+        same(program.module()(X, level), budgeted(X, level))
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=["first", "last", "beyond", "rows"])
+def test_opcheck_channel_budget(level: Tensor) -> None:
+    arguments = (ones(2, 4, 3), level, [1, 3], 1, "b")
+    torch.library.opcheck(torch.ops.dyncompile.channel_budget.default, arguments)
+
+
+@pytest.mark.parametrize("option", [0, 1])
+@pytest.mark.parametrize("level", LEVELS, ids=["first", "last", "beyond", "rows"])
+def test_a_path_forces_budgets(level: Tensor, option: int) -> None:
+    want = budgeted(X, torch.tensor(option))
+    with follow({"b": option}) as taken:
+        same(budgeted(X, level), want)
+    assert taken["b"].tolist() == torch.full_like(level, option).tolist()
+
+
+def test_the_level_of_a_budget_is_recorded_as_it_is_clamped() -> None:
+    with follow() as taken:
+        budgeted(X, torch.tensor([-3, 9]))
+    assert taken["b"].tolist() == [0, 1]
+
+
+def test_budgets_and_switches_on_one_level_are_one_decision() -> None:
+    level = torch.tensor(1)
+    with follow() as taken:
+        x = channel_budget(X, level, (1, 2), name="width")
+        switch(level, [channel_budget(x, level, (1, 2)), x])
+    assert list(taken) == ["width"]
+
+
+def test_a_level_that_a_budget_lacks_cannot_be_forced() -> None:
+    with pytest.raises(MarkerError, match=r"2 is not one of its 2 options"), follow({"b": 2}):
+        budgeted(X, torch.tensor(0))
+
+
+def test_a_budget_counts_for_every_level_of_its_knob() -> None:
+    level = torch.tensor(0)
+    with capture(nn.Identity(), {id(level): Levels((0.5, 1.0))}):
+        same(channel_budget(X, level, (1, 2)), torch.tensor([[1.0, 0], [3, 0]]))
+
+
+def with_knob(knob: Knob) -> Tensor:
+    level = torch.tensor(0)
+    with capture(nn.Identity(), {id(level): knob}):
+        return channel_budget(X, level, (1, 2), name="b")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        pytest.param(
+            lambda: channel_budget(cast(Tensor, 3), LEVELS[0], (1,)),
+            "int has no channels along axis 1",
+            id="no tensor",
+        ),
+        pytest.param(
+            lambda: channel_budget(ones(4), LEVELS[0], (1,), name="b"),
+            r"channel_budget 'b': float32\[4\] has no channels along axis 1.*say axis=",
+            id="rank 1",
+        ),
+        pytest.param(
+            lambda: channel_budget(torch.tensor(1.0), LEVELS[0], (1,)),
+            "has no channels along axis 1",
+            id="rank 0",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1,), axis=0),
+            "no channels along axis 0.*axis 0 is the batch",
+            id="batch axis",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1,), axis=-2), "axis -2", id="batch from the end"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1,), axis=2), "axis 2", id="axis beyond"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1,), axis=-3), "axis -3", id="axis below"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (2, 1)),
+            r"counts \[2, 1\] do not say how many of 2 channels.*none below the one before",
+            id="decreasing",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (0, 2)), r"counts \[0, 2\] do not", id="zero"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1, 3)),
+            r"counts \[1, 3\] do not.*from 1 to 2",
+            id="beyond the channels",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], ()), r"counts \[\] do not", id="no counts"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], cast(Any, 2)),
+            "the counts are 2.*one whole number per level",
+            id="counts no list",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], cast(Any, (0.5, 1.0))),
+            r"the counts are \(0.5, 1.0\)",
+            id="ratios",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, cast(Tensor, 1), (1, 2)),
+            "the level is int.*such as a Levels knob",
+            id="python level",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, torch.tensor(1.0), (1, 2)),
+            r"the level is float32\[\]",
+            id="float level",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, YES, (1, 2)), r"the level is bool\[\]", id="bool level"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, torch.tensor([0, 1, 0]), (1, 2)),
+            r"shape \[3\] does not fit",
+            id="other batch",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, torch.zeros(2, 2, dtype=torch.int64), (1, 2)),
+            r"shape \[2, 2\] does not fit",
+            id="level per element",
+        ),
+        pytest.param(
+            lambda: with_knob(Levels((1, 2, 3))),
+            "channel_budget 'b': it counts channels for 2 levels, and its knob has 3 levels",
+            id="levels of the knob",
+        ),
+        pytest.param(lambda: with_knob(Threshold(0.5)), "its knob has no levels", id="no levels"),
+    ],
+)
+def test_refuses_a_budget(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(MarkerError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param([(1, 2), (1, 2, 2)], id="fewer first"),
+        pytest.param([(1, 1, 2), (1, 2)], id="more first"),
+    ],
+)
+def test_budgets_on_one_level_count_for_the_same_levels(counts: list[tuple[int, ...]]) -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor, level: Tensor) -> Tensor:
+            level = level + 1  # no knob any more
+            for one in counts:
+                x = channel_budget(x * 2, level, one, name="b")
+            return x
+
+    levels = f"{len(counts[0])} levels and for {len(counts[1])}"
+    with pytest.raises(MarkerError, match=f"'b': its budgets count channels for {levels}"):
+        capture_model(Net(), (X,), {"level": Levels((1, 2, 3))})

@@ -105,7 +105,7 @@ def test_every_pass_keeps_the_numbers(network: Network) -> None:
     marked, model = marked_model(network), marked_model(network)
     many_feeds = network.feeds()
     few = many_feeds[:: max(1, len(many_feeds) // 4)]
-    for rewrite, step in zip(ort.PASSES, pipeline.run(model, ort.PASSES), strict=True):
+    for rewrite, step in zip(ort.passes(), pipeline.run(model, ort.passes()), strict=True):
         if step.modified:
             assert_same_numbers(marked, model, few)
         before = ir.to_proto(model).SerializeToString(deterministic=True)
@@ -158,10 +158,10 @@ def test_artifact_agrees_with_the_eager_model_and_is_lazy(
     ],
 )
 def test_work_shared_by_crossing_decisions_is_lazy_on_every_path(length: int, count: int) -> None:
-    branching = [type(one) for one in ort.PASSES].index(BranchOnDecisions) + 1
+    branching = [type(one) for one in ort.passes()].index(BranchOnDecisions) + 1
     for seed in range(count):
         marked, lowered = random_graph(seed, length), random_graph(seed, length)
-        for _ in pipeline.run(lowered, ort.PASSES[:branching]):
+        for _ in pipeline.run(lowered, ort.passes()[:branching]):
             pass
         assert_lazy_on_paths(marked, lowered, most=32)
         before, after = ort_session(marked), ort_session(lowered)
@@ -174,7 +174,7 @@ def lower(network: Network) -> ir.Model:
     """Return the lowered model; the text of the marked one helps where it cannot be."""
     model = marked_model(network)
     try:
-        for _ in pipeline.run(model, ort.PASSES):
+        for _ in pipeline.run(model, ort.passes()):
             pass
     except Exception as error:
         error.add_note(marked_text(network))

@@ -147,7 +147,7 @@ def _compiled(kind: Any, option: str | None, target: Any) -> tuple[ir.Model, Man
     module = kind(option) if option else kind()
     model = capture_model(module, (torch.randn(1, 4),), module.knobs)
     if target == "onnx":
-        for _ in pipeline.run(model, ort.PASSES):
+        for _ in pipeline.run(model, ort.passes()):
             pass
     manifest = manifest_from_model(model, module.knobs, target)
     if target == "marked":

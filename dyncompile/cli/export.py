@@ -47,6 +47,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="marked: dense, compiled later without torch.",
 )
+@click.option(
+    "--budgets",
+    type=click.Choice(("auto", "switch", "slice")),
+    default="auto",
+    show_default=True,
+    help="Channel budgets: a network per level, or weights cut in each call.",
+)
 @click.option("--default-knobs", is_flag=True, help="Let ONNX Runtime run it without knobs.")
 @click.option("--external-data", is_flag=True, help="Keep the weights in OUTPUT.data.")
 @click.option("--no-verify", is_flag=True, help="Do not hold the file against the model.")
@@ -58,6 +65,7 @@ def export_command(  # noqa: PLR0913, PLR0917 - click gives them by name
     knobs: tuple[str, ...],
     samples_file: Path | None,
     target: Literal["onnx", "marked"],
+    budgets: Literal["auto", "switch", "slice"],
     default_knobs: bool,
     external_data: bool,
     no_verify: bool,
@@ -86,6 +94,7 @@ def export_command(  # noqa: PLR0913, PLR0917 - click gives them by name
             target=target,
             samples=samples,
             verify=not no_verify,
+            budgets=budgets,
             default_knobs=default_knobs,
             external_data=external_data or None,
             progress=progress,

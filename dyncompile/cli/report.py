@@ -13,6 +13,7 @@ from rich.console import Console
 
 from dyncompile import cost
 from dyncompile.inspecting import (
+    budgets_tree,
     decisions_tree,
     knobs_table,
     plain,
@@ -44,7 +45,10 @@ def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Con
         names = ", ".join(decision.name for decision in manifest.decisions)
         console.print(f"Decisions ({len(manifest.decisions)}): {plain(names)}")
     else:
-        console.print(decisions_tree(manifest.decisions, whole))
+        leveled = [budgets.decision for budgets in manifest.budgets]
+        console.print(decisions_tree(manifest.decisions, whole, leveled))
+    if manifest.budgets:
+        console.print(budgets_tree(manifest.budgets), soft_wrap=False)
 
 
 def print_report(report: Report, console: Console) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Selector, attach_functions
+from dyncompile.dialect import DOMAIN, attach_functions
 from dyncompile.manifest import Decision
 from dyncompile.passes.take_path import take_path
 
@@ -50,7 +50,7 @@ class Statics:
                 named.update((name, options[option]) for name, options in decision.aliases)
         kept = [decision for decision in self.scores if decision.name in named]
         network = take_path(self.graph, named, kept if scored else ())
-        is_open = any(map(Selector.from_node, network.graph.all_nodes()))
+        is_open = any(node.domain == DOMAIN for node in network.graph.all_nodes())
         if is_open and self.otherwise is not None:
             return self.otherwise.network(path, scored=scored)
         for value in list(network.graph.inputs):

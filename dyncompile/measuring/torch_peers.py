@@ -26,7 +26,7 @@ from torch.utils import _pytree as pytree
 
 from dyncompile.capture import capture_model
 from dyncompile.describe import manifest_from_model
-from dyncompile.dialect import Selector, attach_functions
+from dyncompile.dialect import Budget, Selector, attach_functions
 from dyncompile.errors import InputError, TargetError, one_line
 from dyncompile.manifest import Manifest
 from dyncompile.measuring.findings import COMPILED, DENSE, EAGER, Setup
@@ -81,8 +81,9 @@ def statics_from_module(
 
 def known_decisions(marked: ir.Model) -> set[str]:
     """Return the names of the decisions made with a marker."""
-    selectors = map(Selector.from_node, marked.graph.all_nodes())
-    return {selector.name for selector in selectors if selector is not None}
+    nodes = marked.graph.all_nodes()
+    markers = (Selector.from_node(node) or Budget.from_node(node) for node in nodes)
+    return {marker.name for marker in markers if marker is not None}
 
 
 def torch_peers(

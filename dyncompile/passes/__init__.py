@@ -14,6 +14,7 @@ __all__ = [
     "GatesFromMasks",
     "GatesFromSelects",
     "InvariantsOutOfLoops",
+    "MergeSlices",
     "NameUniquely",
     "NoteDecisions",
     "OmitDefaults",
@@ -25,10 +26,12 @@ __all__ = [
     "ScansFromLoops",
     "ShareConditions",
     "ShareWeights",
+    "SpecialiseLevels",
     "SplitDecisions",
     "SwitchesFromGathers",
     "UnpinNodes",
     "UnrollScans",
+    "ViewComputedWeights",
 ]
 
 from dyncompile.passes.activations_into_gates import ActivationsIntoGates
@@ -42,6 +45,7 @@ from dyncompile.passes.gates_from_ifs import GatesFromIfs
 from dyncompile.passes.gates_from_masks import GatesFromMasks
 from dyncompile.passes.gates_from_selects import GatesFromSelects
 from dyncompile.passes.invariants_out_of_loops import InvariantsOutOfLoops
+from dyncompile.passes.merge_slices import MergeSlices
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.note_decisions import NoteDecisions
 from dyncompile.passes.omit_defaults import OmitDefaults
@@ -53,7 +57,9 @@ from dyncompile.passes.residuals_into_gates import ResidualsIntoGates
 from dyncompile.passes.scans_from_loops import ScansFromLoops
 from dyncompile.passes.share_conditions import ShareConditions
 from dyncompile.passes.share_weights import ShareWeights
+from dyncompile.passes.specialise_levels import SpecialiseLevels
 from dyncompile.passes.split_decisions import SplitDecisions
 from dyncompile.passes.switches_from_gathers import SwitchesFromGathers
 from dyncompile.passes.unpin_nodes import UnpinNodes
 from dyncompile.passes.unroll_scans import UnrollScans
+from dyncompile.passes.view_computed_weights import ViewComputedWeights

@@ -20,7 +20,7 @@ from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.option_tree import Region, plan_branches
 from dyncompile.passes.returned_values import forget_sizes_outside
 from dyncompile.passes.rounds import forget_decisions_of_rounds
-from dyncompile.passes.scopes import Scopes, graphs_of
+from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
 from dyncompile.passes.sequence import Sequence
 
 
@@ -80,7 +80,7 @@ class _GraphBrancher:
             modified = True
         for selectors in selecting_inside(self._graph):
             masks = exclusive_work(self._sequence, self._scopes, selectors[0].decision)
-            if any(map(is_heavy, masks)):
+            if any(is_heavy(node) or _reads_branches(node) for node in masks):
                 self._branch_work_of_inner(selectors[0], masks)
             modified = True
         return modified
@@ -158,6 +158,12 @@ class _GraphBrancher:
             for user, index in value.uses()
             if self._scopes.within(user, self._graph) not in region.needed
         ]
+
+
+def _reads_branches(node: ir.Node) -> bool:
+    """Whether a node reads what an If returns, which may be a stand-in where it is not needed."""
+    makers = (value.producer() for value in inputs_of(node))
+    return any(maker is not None and DECISION in maker.metadata_props for maker in makers)
 
 
 def _owned(

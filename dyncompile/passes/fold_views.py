@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["FoldViews", "viewed_shape"]
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,13 @@ class FoldViews(ir.passes.InPlacePass):
 
     Both inputs have to be constants of the graph that the view stands in; what ``PlaceWeights``
     makes in a branch stays, because there a view of an outer weight is the point.
+
+    Attributes:
+        keep_over: A view of more bytes stays if something else reads the weight too, so that the
+            file does not grow; None folds all.
     """
+
+    keep_over: int | None = None
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold in the main graph and in every graph nested in it."""
@@ -34,8 +41,17 @@ class FoldViews(ir.passes.InPlacePass):
             graph = pending.pop()
             for node in list(graph):
                 pending.extend(graphs_of(node))
-                modified |= _fold(node, graph)
+                modified |= self._is_folded(node) and _fold(node, graph)
         return ir.passes.PassResult(model, modified=modified)
+
+    def _is_folded(self, node: ir.Node) -> bool:
+        weight, output = node.inputs[0] if node.inputs else None, node.outputs[0]
+        if self.keep_over is None or weight is None or len(weight.uses()) == 1:
+            return True
+        sizes = [size for size in output.shape or () if isinstance(size, int)]
+        if output.shape is None or len(sizes) < len(output.shape) or output.dtype is None:
+            return False
+        return math.prod(sizes) * output.dtype.itemsize <= self.keep_over
 
 
 def viewed_shape(node: ir.Node) -> tuple[int, ...] | None:

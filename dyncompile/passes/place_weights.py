@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["PlaceWeights"]
+__all__ = ["PREPARED", "PlaceWeights", "add_view"]
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from dyncompile.passes.constants import shared_constant
 from dyncompile.passes.scopes import graphs_of
 
 # Operators whose runtime kernels prepare constant inputs once, at load.
-_PREPARED = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "ConvInteger"}
+PREPARED = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "ConvInteger"}
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ class PlaceWeights(ir.passes.InPlacePass):
                 continue
             if constant.nbytes <= self.copy_bytes:
                 local = _register(graph, value, constant)
-            elif any(node.op_type in _PREPARED for node, _ in uses):
-                local = _wrap(graph, value, home)
+            elif any(node.op_type in PREPARED for node, _ in uses):
+                sizes = [int(n) for n in constant.shape.numpy()]
+                local = add_view(graph, value, sizes, home)
             else:
                 continue
             for node, index in uses:
@@ -109,8 +110,14 @@ def _register(graph: ir.Graph, like: ir.Value, constant: ir.TensorProtocol) -> i
     return local
 
 
-def _wrap(graph: ir.Graph, value: ir.Value, home: ir.Graph) -> ir.Value:
-    view = ir.Node("", "Reshape", [value, _dims(value, home)])
+def add_view(graph: ir.Graph, value: ir.Value, sizes: Sequence[int], home: ir.Graph) -> ir.Value:
+    """Add a Reshape to the shape that a value of an outer graph has, to be folded at load.
+
+    The sizes are stored beside the value, once for all of that shape.
+    """
+    name = "dims." + "x".join(map(str, sizes))
+    dims = shared_constant(home, name, np.asarray(sizes, np.int64))
+    view = ir.Node("", "Reshape", [value, dims])
     output = view.outputs[0]
     output.name = f"{value.name}.in.{graph.name}"
     output.type, output.shape = value.type, value.shape
@@ -119,10 +126,3 @@ def _wrap(graph: ir.Graph, value: ir.Value, home: ir.Graph) -> ir.Value:
     else:
         graph.append(view)
     return output
-
-
-def _dims(value: ir.Value, home: ir.Graph) -> ir.Value:
-    """Return the dimensions of a constant, stored beside it, once for all of that shape."""
-    assert value.const_value is not None
-    dims = np.asarray(value.const_value.shape.numpy(), np.int64)
-    return shared_constant(home, "dims." + "x".join(map(str, dims)), dims)

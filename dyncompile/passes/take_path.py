@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.dialect import DECISION, ELSE, THEN, Selector
+from dyncompile.dialect import DECISION, ELSE, THEN, Budget, Selector
 from dyncompile.manifest import Decision
 from dyncompile.passes.block_captured_maps import is_block_entry
 from dyncompile.passes.decision_values import require_value, values_by_name
+from dyncompile.passes.fold_cuts import fold_cuts
 from dyncompile.passes.fold_views import FoldViews
 from dyncompile.passes.scopes import graphs_of, nested_nodes
+from dyncompile.passes.specialise_levels import at_level
 
 _TYPES = {"gate": ir.DataType.BOOL, "switch": ir.DataType.INT64}
 _SIDES = ((THEN, "then_branch"), (ELSE, "else_branch"))
@@ -29,9 +31,10 @@ def take_path(
     After, on the path ``take=1``: ``y = block(x)``
 
     Every If that was made from a decision on the path gives way to its branch, every marker to
-    its option. Work that nothing needs any more goes, copies too, weights move to the graph that
-    reads them, views of weights are folded. Ifs of other decisions or of none, and loops, stay; so
-    do all inputs and outputs.
+    its option; of what channel budgets reach, the channels of that level are left. Work that
+    nothing needs any more goes, copies too, weights move to the graph that reads them, views of
+    weights are folded. Ifs of other decisions or of none, and loops, stay; so do all inputs and
+    outputs.
 
     Args:
         model: A lowered or marked graph.
@@ -40,9 +43,11 @@ def take_path(
             become outputs at the end, so that nothing can take them for idle.
 
     Raises:
-        GraphError: the graph lacks a value that one of ``scores`` names.
+        GraphError: the graph lacks a value that one of ``scores`` names, or a budget in it
+            cannot be lowered.
     """
     copy = model.clone()
+    _keep_channels(copy, path)
     values = values_by_name(copy)
     kept = {require_value(values, name, d.name): d.kind for d in scores for name in d.values}
     _take(copy.graph, path)
@@ -53,6 +58,7 @@ def take_path(
         if _may_be_output(value, copy.graph):
             value.dtype = value.dtype or _TYPES[kind]
             copy.graph.outputs.append(value)
+    fold_cuts(copy, path)
     FoldViews()(copy)
     RemoveUnusedNodesPass()(copy)
     for graph in copy.graph.subgraphs():
@@ -60,6 +66,23 @@ def take_path(
             if not value.uses() and not value.is_graph_output():
                 del graph.initializers[name]
     return copy
+
+
+def _keep_channels(model: ir.Model, path: Mapping[str, int]) -> None:
+    """Lower the budgets on the path; one that keeps everything gives way to what it reads."""
+    names: set[str] = set()
+    for node in list(model.graph.all_nodes()):
+        budget = Budget.from_node(node)
+        if budget is None or budget.name not in path:
+            continue
+        last = len(budget.counts) - 1
+        kept = budget.counts[min(max(path[budget.name], 0), last)]
+        if budget.x.shape is not None and budget.x.shape[budget.axis] == kept:
+            _give_way(node, [budget.x])
+        else:
+            names.add(budget.name)
+    for name in sorted(names):
+        at_level(model, name, path[name])
 
 
 def _take(graph: ir.Graph, path: Mapping[str, int]) -> None:

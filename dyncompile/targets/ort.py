@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FINISHING", "FOREIGN", "FOREIGN_AS_IT_IS", "LOOPS", "PASSES", "WEIGHTS"]
+__all__ = ["FINISHING", "FOREIGN", "FOREIGN_AS_IT_IS", "LOOPS", "WEIGHTS", "passes"]
 
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass
@@ -13,10 +13,12 @@ from dyncompile.passes import (
     BranchOnDecisions,
     CheckDepth,
     FoldImpliedSelectors,
+    FoldViews,
     GatesFromIfs,
     GatesFromMasks,
     GatesFromSelects,
     InvariantsOutOfLoops,
+    MergeSlices,
     NameUniquely,
     NoteDecisions,
     OmitDefaults,
@@ -28,11 +30,14 @@ from dyncompile.passes import (
     ScansFromLoops,
     ShareConditions,
     ShareWeights,
+    SpecialiseLevels,
     SplitDecisions,
     SwitchesFromGathers,
     UnpinNodes,
     UnrollScans,
+    ViewComputedWeights,
 )
+from dyncompile.passes.specialise_levels import Lowering
 
 # What both kinds of files share: gates become branches, and branches get their weights.
 _BRANCHING: tuple[ir.passes.PassBase, ...] = (
@@ -47,16 +52,29 @@ _BRANCHING: tuple[ir.passes.PassBase, ...] = (
 )
 _PLACING: tuple[ir.passes.PassBase, ...] = (
     PlaceWeights(),
+    ViewComputedWeights(),
     BlockCapturedMaps(),
 )
 
-PASSES: tuple[ir.passes.PassBase, ...] = (
+_MARKED: tuple[ir.passes.PassBase, ...] = (
+    MergeSlices(),
+    FoldViews(keep_over=256),
     GatesFromMasks(),
     *_BRANCHING,
     *_PLACING,
     OmitDefaults(),
     CheckDepth(),
 )
+
+
+def passes(budgets: Lowering = "auto") -> tuple[ir.passes.PassBase, ...]:
+    """Return the passes for marked graphs, in order.
+
+    Args:
+        budgets: How channel budgets are lowered.
+    """
+    return (SpecialiseLevels(budgets), *_MARKED)
+
 
 # Loops over stacked weights, in files made elsewhere.
 LOOPS: tuple[ir.passes.PassBase, ...] = (

@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import dyncompile
 from dyncompile import artifact, cost
 from dyncompile.errors import ArtifactError, DyncompileError, InputError, VerificationError
 from dyncompile.manifest import Decision, Manifest
+from dyncompile.measuring.against import find_against
 from dyncompile.measuring.findings import (
     ARTIFACT,
     COMPILED,
@@ -28,6 +30,7 @@ from dyncompile.measuring.findings import (
     PointFound,
 )
 from dyncompile.timing import Spread
+from tests.budgeted_networks import COUNTS, EXAMPLE, Budgeted
 from tests.lowered import NO_COST, tagged
 from tests.measuring.conftest import SAMPLES, Made
 from tests.measuring.networks import (
@@ -217,6 +220,39 @@ def test_levels_are_driven_by_the_knob(made: Made) -> None:
         (row,) = point.options["rungs"]
         assert row[int(np.asarray(point.point["level"]))] == point.samples
     assert all(is_time(one.us[STATIC]) for one in setup.paths)
+
+
+@pytest.mark.parametrize("lowering", ["switch", "slice"])
+def test_the_levels_of_budgets_are_held_against_networks_of_their_channels(
+    lowering: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
+    file, module = tmp_path / "net.onnx", Budgeted()
+    dyncompile.export(module, EXAMPLE, file, budgets=lowering, verify=False)
+    found = dyncompile.bench(file, against=module, **QUICK)
+    (setup,) = found.setups
+    assert [point.point for point in setup.points] == [{"level": k} for k in (3, 0, 1, 2)]
+    routes = [(one.point["level"], dict(one.path)) for one in setup.paths]
+    assert routes == [(k, {"width": k, "block": on}) for k in (3, 0, 1, 2) for on in (0, 1)]
+    macs = {(one.path["width"], one.path["block"]): one.macs for one in setup.paths}
+    assert macs == {(k, on): macs_of(COUNTS[k], on) for k in range(4) for on in (0, 1)}
+    model, manifest = artifact.read(file)
+    assert manifest is not None
+    with ExitStack() as stack:
+        example = {"x": EXAMPLE[0].numpy()}
+        for source in (module, None):
+            against = find_against(source, None, (model, manifest), example, stack, compiled=False)
+            assert against.markers in (None, {"width", "block"})
+            for one in setup.paths:
+                network = against.statics.network(one.path, scored=False)
+                assert [value.name for value in network.graph.inputs] == ["x"]
+                score = COUNTS[one.path["width"]]  # decides nothing any more
+                assert cost.total(network).macs == one.macs - score
+
+
+def macs_of(count: int, on: int) -> int:
+    """Return what the network of a level multiplies: stem, body, score and head."""
+    return 36 * 27 * count + on * 36 * 9 * count**2 + count + 5 * count
 
 
 def test_without_data_noise_is_drawn_and_said_so(made: Made) -> None:

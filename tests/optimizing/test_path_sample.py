@@ -19,7 +19,7 @@ def skips(count: int) -> ir.Model:
     )
     graph = f"main (float[1,4] x0, {inputs}) => (float[1,4] x{count}) {{ {body} }}"
     model = parse(graph)
-    for _ in pipeline.run(model, ort.PASSES):
+    for _ in pipeline.run(model, ort.passes()):
         pass
     return model
 

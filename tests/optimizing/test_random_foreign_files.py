@@ -29,7 +29,7 @@ FEW, MANY = (int(WANTED), int(WANTED)) if WANTED else (8, 40)
 def foreign(network: Network) -> ir.Model:
     """Return the network as another tool would write it: Ifs, and all weights outside of them."""
     model = marked_model(network)
-    for _ in pipeline.run(model, ort.PASSES):
+    for _ in pipeline.run(model, ort.passes()):
         pass
     detach_functions(model)
     model.opset_imports.pop("dyncompile", None)

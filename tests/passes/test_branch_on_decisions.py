@@ -17,7 +17,7 @@ from tests.support import (
     random_feeds,
 )
 
-_BRANCHING = [type(one) for one in ort.PASSES].index(BranchOnDecisions)
+_BRANCHING = [type(one) for one in ort.passes()].index(BranchOnDecisions)
 
 
 def test_one_sided_work_goes_into_its_branch() -> None:
@@ -274,7 +274,7 @@ def test_work_of_crossing_decisions_waits_for_both(body: str) -> None:
         <float[2,2] w1 = {{1, 0, 1, 1}}, float[2,2] w2 = {{1, 1, 0, 1}}, int64[2] axes = {{0, 1}},
         float s, bool d, {values}> {{ {body} }}"""
     marked, lowered = parse(graph), parse(graph)
-    for _ in pipeline.run(lowered, ort.PASSES[: _BRANCHING + 1]):
+    for _ in pipeline.run(lowered, ort.passes()[: _BRANCHING + 1]):
         pass
     assert_lazy_on_paths(marked, lowered, most=64)
     feeds = every_feeds(marked, samples=4)

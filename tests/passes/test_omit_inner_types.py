@@ -14,3 +14,25 @@ def test_only_values_inside_lose_their_types() -> None:
         None,
         ir.DataType.FLOAT,
     ]
+
+
+def test_what_a_level_cuts_at_run_time_keeps_its_type() -> None:
+    model = parse(
+        """main (float[1,8] x, int64 level) => (float[1,2] y)
+        <int64[2,1] table = {2, 4}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2},
+         int64[0] scalar = {}, float[1,M] a, float[1,2] b, int64[1] end, int64 row> {
+            row = Reshape (level, scalar)
+            end = Gather (table, row)
+            a = Slice (x, zero, end, one)
+            b = Slice (a, zero, two, one)
+            y = Neg (b)
+        }"""
+    )
+    first = model.graph.node(0)
+    plain = model.clone()
+    first.metadata_props["dyncompile.cuts"] = "level"
+    for one, kept in ((model, {"a", "end"}), (plain, set())):
+        assert OmitInnerTypes()(one).modified
+        assert not OmitInnerTypes()(one).modified
+        typed = {v.name for node in one.graph for v in node.outputs if v.dtype is not None}
+        assert typed == kept | {"y"}

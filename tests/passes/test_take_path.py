@@ -6,11 +6,13 @@ from collections import Counter
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from dyncompile import cost, pipeline
+from dyncompile import cost, follow, pipeline
+from dyncompile.capture import capture_model
 from dyncompile.describe import manifest_from_model
-from dyncompile.dialect import Selector
+from dyncompile.dialect import DOMAIN, Selector
 from dyncompile.forcing import force_decisions
 from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.manifest import Decision
@@ -18,6 +20,7 @@ from dyncompile.measuring.statics import Statics
 from dyncompile.passes.take_path import take_path
 from dyncompile.paths import DecisionTree
 from dyncompile.targets import ort
+from tests.budgeted_networks import COUNTS, EXAMPLE, Budgeted
 from tests.lowered import NESTED_DECISIONS, SWITCH_DECISIONS, nested, switched
 from tests.random_networks import LEVELS, Network, marked_model, networks
 from tests.support import Array, Feeds, ort_session, parse, run
@@ -57,7 +60,7 @@ def forced(decisions: dict[str, list[str]], model: ir.Model, path: dict[str, int
 def test_the_network_of_a_path_computes_what_the_forced_path_does(network: Network) -> None:
     marked = marked_model(network)
     lowered = marked.clone()
-    for _ in pipeline.run(lowered, ort.PASSES):
+    for _ in pipeline.run(lowered, ort.passes()):
         pass
     decisions = manifest_from_model(lowered, KNOBS, "onnx").decisions
     scores = manifest_from_model(marked, KNOBS, "marked").decisions
@@ -211,7 +214,7 @@ SWITCHES = """main (float[1,4] x, int64 level) => (float[1,4] y, float[1,4] z)
 def test_a_switch_whose_halves_interleave_can_be_forced(option: int) -> None:
     marked = parse(SWITCHES)
     lowered = marked.clone()
-    for _ in pipeline.run(lowered, ort.PASSES):
+    for _ in pipeline.run(lowered, ort.passes()):
         pass
     decisions = manifest_from_model(lowered, {}, "onnx").decisions
     path = DecisionTree.from_model(lowered).path({"s": option})
@@ -234,3 +237,60 @@ def test_a_switch_whose_halves_interleave_can_be_forced(option: int) -> None:
     assert {"ReduceMax", "Cast"} <= set(operators(kept))
     assert not {"ReduceMax", "Cast"} & set(operators(copy))
     assert_same(run(kept, {**other, **forced(inputs, kept, path)}), got)
+
+
+# --- channel budgets -------------------------------------------------------------------------
+
+PATHS = [{"width": level, "block": on} for level in range(len(COUNTS)) for on in (0, 1)]
+
+
+@pytest.mark.parametrize("source", ["marked", "switch", "slice"])
+def test_the_network_of_a_level_has_the_weights_of_its_channels(source: str) -> None:
+    module = Budgeted().eval()
+    model, target = capture_model(module, EXAMPLE, module.knobs), "marked"
+    if source != "marked":
+        target = "onnx"
+        for _ in pipeline.run(model, ort.passes(source)):  # type: ignore[arg-type]
+            pass
+    decisions = manifest_from_model(model, module.knobs, target).decisions  # type: ignore[arg-type]
+    before = ir.to_proto(model).SerializeToString(deterministic=True)
+    for path in PATHS:
+        for scores in ((), decisions):
+            static = take_path(model, path, scores)
+            nodes = list(static.graph.all_nodes())
+            assert not [node for node in nodes if node.op_type == "If" or node.domain == DOMAIN]
+            count, on = COUNTS[path["width"]], path["block"]
+            sizes = {
+                tuple(value.shape)
+                for node in nodes
+                if node.op_type in {"Conv", "Gemm"} and (value := node.inputs[1]) and value.shape
+            }
+            wanted = {(count, 3, 3, 3), (5, count), *([(count, count, 3, 3)] if on else [])}
+            assert wanted <= sizes <= wanted | {(1, count)}
+            stored = sum(
+                v.const_value.nbytes for v in static.graph.initializers.values() if v.const_value
+            )
+            assert stored < 4 * (27 * count + 9 * on * count**2 + 8 * count + 100)
+            assert not static.graph.inputs[1].uses(), "nothing reads the level any more"
+            with torch.no_grad(), follow({**path}):
+                want = module(EXAMPLE[0], torch.tensor(0)).numpy()
+            feeds: Feeds = {"x": EXAMPLE[0].numpy(), "level": np.asarray(0)}
+            got = run(static, feeds)[0]
+            np.testing.assert_allclose(got, want, atol=1e-6)
+    assert ir.to_proto(model).SerializeToString(deterministic=True) == before
+
+
+def test_costs_noted_by_level_become_those_of_the_level() -> None:
+    module = Budgeted()
+    model = capture_model(module, EXAMPLE, module.knobs)
+    for _ in pipeline.run(model, ort.passes("slice")):
+        pass
+    costs = cost.along(model, PATHS)
+    statics = [
+        cost.total(
+            take_path(model, path, manifest_from_model(model, module.knobs, "onnx").decisions)
+        )
+        for path in PATHS
+    ]
+    assert [side.macs for side in statics] == [side.macs for side in costs]
+    assert len({side.macs for side in costs}) == len(PATHS)

@@ -91,7 +91,7 @@ def test_nothing_runs_in_vain(exported: Exported) -> None:
     net, x = made.net, made.x
     marked = capture_model(net, (x[:1],), net.knobs)
     lowered = marked.clone()
-    for _ in pipeline.run(lowered, ort.PASSES):
+    for _ in pipeline.run(lowered, ort.passes()):
         pass
     own = {f"threshold{n}": np.array(net.score.always, np.float32) for n in (1, 2, 3)}
     closed = {"threshold1": np.array(net.score.never, np.float32)}

@@ -1,0 +1,122 @@
+"""Operators on maps and rows: pools, resizing, padding, softmax and layer normalisation."""
+
+from __future__ import annotations
+
+__all__ = ["MAPS"]
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from dyncompile.passes.channels.elementwise import First, NeverZero
+from dyncompile.passes.channels.rule import WHOLE, Alive, At, Cut, Rule, constant_ints, sizes_of
+from dyncompile.passes.channels.sets import Live
+from dyncompile.passes.constants import is_fixed
+
+
+class Pool(First):
+    """Pools and resizes: channels are along axis 1."""
+
+    def alive(self, index: int, alive: Alive) -> Live | None:
+        """Return what is alive of the input."""
+        live = super().alive(index, alive)
+        return live if live is not None and live.axis == 1 else None
+
+    def rounded(self, index: int, need: Live) -> Live | None:
+        """Return all of what is needed along other axes."""
+        del index
+        return need if need.axis == 1 else None
+
+    def wanted(self, index: int, out: Live | None, alive: Alive) -> list[Cut]:
+        """Return the same channels of the input."""
+        del index, alive
+        cuts: list[Cut] = [WHOLE] * len(self.node.inputs)
+        cuts[0] = WHOLE if out is None else {out.axis: out.channels}
+        return cuts
+
+    @property
+    def why(self) -> str:
+        """Why all are wanted."""
+        return f"{self.node.op_type} is along this axis, or what follows reads all channels"
+
+
+class Resize(Pool):
+    """Resizes images; where it is given sizes, one of them is that of the channels."""
+
+    def rounded(self, index: int, need: Live) -> Live | None:
+        """Return all where the axis of the channels is resized itself."""
+        scales = self.node.inputs[2] if len(self.node.inputs) > 2 else None
+        if "axes" in self.node.attributes or (self._spelled() is None and scales is None):
+            return None
+        if self.node.inputs[0] is None or sizes_of(self.node.inputs[0]) is None:
+            return None
+        same = (sizes_of(self.node.inputs[0]) or [])[1] == need.channels.size
+        return super().rounded(index, need) if same else None
+
+    def sizes(self, out: Live) -> tuple[int, int, int] | None:
+        """Return the entry of the channels among the sizes."""
+        return (3, 1, out.channels.count) if self._spelled() is not None else None
+
+    def _spelled(self) -> list[int] | None:
+        return constant_ints(self.node.inputs[3]) if len(self.node.inputs) > 3 else None
+
+
+class Pad(Pool):
+    """Pads other axes than that of the channels."""
+
+    def alive(self, index: int, alive: Alive) -> Live | None:
+        """Return what is alive of the input, if what is padded with is zero."""
+        mode = self.node.attributes.get("mode")
+        filler = self.node.inputs[2] if len(self.node.inputs) > 2 else None
+        if filler is not None and (mode is None or mode.as_string() == "constant"):
+            tensor = ir.convenience.get_const_tensor(filler)
+            if not is_fixed(filler) or tensor is None or tensor.numpy().item() != 0:
+                return None
+        live = First.alive(self, index, alive)
+        return live if live is not None and self._is_free(live.axis) else None
+
+    def rounded(self, index: int, need: Live) -> Live | None:
+        """Return all where the axis of the channels is padded."""
+        del index
+        return need if self._is_free(need.axis) else None
+
+    def _is_free(self, axis: int) -> bool:
+        pads = constant_ints(self.node.inputs[1])
+        if pads is None:
+            return False
+        half = len(pads) // 2
+        given = self.node.inputs[3] if len(self.node.inputs) > 3 else None
+        axes = list(range(half)) if given is None else constant_ints(given)
+        if axes is None:
+            return False
+        at = [place for place, one in enumerate(axes) if one % self._rank() == axis]
+        return all(pads[place] == 0 == pads[place + half] for place in at)
+
+
+class Across(NeverZero):
+    """Works across some axes; channels along others stay apart."""
+
+    def rounded(self, index: int, need: Live) -> Live | None:
+        """Return all where it works across the channels."""
+        del index
+        axis = self.node.attributes["axis"].as_int() if "axis" in self.node.attributes else -1
+        first = axis % self._rank()
+        across = (
+            range(first, self._rank()) if self.node.op_type == "LayerNormalization" else (first,)
+        )
+        return None if need.axis in across else need
+
+    @property
+    def why(self) -> str:
+        """Why all are wanted."""
+        return f"{self.node.op_type} works across the channels, or gives dead ones a value"
+
+
+_POOLS = """AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool"""
+
+MAPS: dict[str, Callable[[ir.Node, At], Rule]] = {
+    **dict.fromkeys(_POOLS.split(), Pool),
+    **dict.fromkeys(("LayerNormalization", "LogSoftmax", "Softmax"), Across),
+    "Pad": Pad,
+    "Resize": Resize,
+}

@@ -1,0 +1,230 @@
+"""Give every level of a channel budget a network of its own channels, on weights stored once."""
+
+from __future__ import annotations
+
+__all__ = ["LOWERINGS", "SpecialiseLevels", "at_level"]
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from dyncompile.dialect import BUDGETS, FOLDED, Budget
+from dyncompile.errors import GraphError
+from dyncompile.passes.channels.copies import specialise_region
+from dyncompile.passes.channels.region import BudgetRegion
+from dyncompile.passes.constants import is_fixed
+from dyncompile.passes.name_uniquely import NameUniquely
+
+Lowering = Literal["auto", "switch", "slice"]
+LOWERINGS: tuple[Lowering, ...] = ("auto", "switch", "slice")
+
+_MOST_COPIES = 32  # of a region, one per combination of levels
+_MOST_WEIGHTS = 4.0  # times the weights of the whole network that copies may hold once loaded
+_SMALL = 64_000_000  # bytes of weights that are few, however often they are held
+
+
+@dataclass(frozen=True)
+class SpecialiseLevels(ir.passes.InPlacePass):
+    """Replace channel budgets by networks that lack the channels, and choose among them.
+
+    Before: ``y = ChannelBudget(Relu(Conv(x, w)), level) {counts = [8, 16]}; z = Conv(y, v)``
+    After, as a switch: ``z = Switch2(level, Conv(Relu(Conv(x, w[:8])), v[:, :8]),
+    Conv(Relu(Conv(x, w)), v))``
+
+    Two lowerings. ``switch`` copies the region once per level and cuts each copy by constants:
+    as fast as static networks; a runtime folds the cut weights when it loads the file, so it
+    holds those of every level in memory. ``slice`` cuts weights at run time, in one copy for all
+    levels but the last, which has its own: no more memory, but slower. ``auto`` takes ``slice``
+    where the levels are more than 32, or hold more than four times the weights and 64 MB.
+
+    Budgets on one level are one decision; regions of different levels that overlap multiply.
+    The pass notes in the metadata of the model what it did, for ``inspect``.
+
+    Attributes:
+        lowering: Which of the two.
+    """
+
+    lowering: Lowering = "auto"
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Specialise the main graph and the graphs nested in it, one decision after the other.
+
+        Raises:
+            GraphError: budgets of one level disagree in their number of levels, reach no
+                weights, are revived by a bias, or there are too many levels.
+        """
+        if not any(map(Budget.from_node, model.graph.all_nodes())):
+            return ir.passes.PassResult(model, modified=False)
+        RemoveUnusedNodesPass()(model)
+        notes = []
+        for graph in (model.graph, *model.graph.subgraphs()):
+            shared = _overlapping(graph)
+            while budgets := _first_decision(graph):
+                notes.append(self._specialise(model.graph, graph, budgets, shared))
+        NameUniquely()(model)
+        if notes:
+            model.metadata_props[BUDGETS] = json.dumps(notes)
+        return ir.passes.PassResult(model, modified=True)
+
+    def _specialise(
+        self,
+        home: ir.Graph,
+        graph: ir.Graph,
+        budgets: Sequence[Budget],
+        shared: dict[ir.Value, int],
+    ) -> dict[str, object]:
+        """Specialise one decision; return the note for people."""
+        name = min(budget.name for budget in budgets)
+        _note_names(budgets)
+        count = len(budgets[0].counts)
+        copies = shared[budgets[0].decision]
+        switched = BudgetRegion(graph, budgets, [[level] for level in range(count)])
+        switched.check()
+        barriers = switched.barriers()
+        lowering, why = self._choose(switched, copies)
+        if lowering == "switch" and copies > _MOST_COPIES:
+            raise GraphError(
+                f"{copies} combinations of levels would need a copy of the network each;"
+                f" {_MOST_COPIES} is the most.",
+                where=f"channel_budget {name!r}",
+                remedy="Give fewer levels, keep the parts of different knobs apart, or, with one"
+                " knob, lower budgets by slice.",
+            )
+        if lowering == "switch":
+            specialise_region(home, switched, [[level] for level in range(count)])
+        else:
+            groups = [list(range(count - 1)), [count - 1]]
+            region = BudgetRegion(graph, budgets, groups)
+            barriers = region.barriers()
+            specialise_region(home, region, groups)
+        return {
+            "decision": name,
+            "levels": count,
+            "lowering": lowering,
+            "why": why,
+            "barriers": [asdict(barrier) for barrier in barriers],
+        }
+
+    def _choose(self, region: BudgetRegion, copies: int) -> tuple[Literal["switch", "slice"], str]:
+        """Return how budgets of one decision are lowered, and why."""
+        count = len(region.groups)
+        held, whole = _weights(region)
+        times = held / whole if whole else 1.0
+        sizes = f"{count} levels hold {times:.1f} times its weights of {_bytes(whole)} in memory"
+        if count == 1:
+            return "switch", "there is one level"
+        if copies > count:
+            if self.lowering == "slice":
+                raise GraphError(
+                    "its part of the network overlaps with that of another knob, and slices"
+                    " serve one knob.",
+                    where=f"channel_budget {region.budgets[0].name!r}",
+                    remedy="Lower budgets by switch.",
+                )
+            return "switch", f"it overlaps with another knob; {sizes}"
+        if self.lowering != "auto":
+            return self.lowering, f"asked for; as a switch, {sizes}"
+        if count > _MOST_COPIES:
+            return "slice", f"{count} levels are more than {_MOST_COPIES} copies"
+        if times > _MOST_WEIGHTS and held > _SMALL:
+            return "slice", f"as a switch, {sizes}"
+        return "switch", f"as fast as static networks; {sizes}"
+
+
+def _note_names(budgets: Sequence[Budget]) -> None:
+    """Keep the names of budgets as names of their decision."""
+    notes = budgets[0].decision.metadata_props
+    names = json.loads(notes.get(FOLDED, "{}")) | {budget.name: False for budget in budgets}
+    notes[FOLDED] = json.dumps(names, sort_keys=True)
+
+
+def at_level(model: ir.Model, name: str, level: int) -> None:
+    """Specialise the budgets of one decision to one level, in place; nothing decides it then.
+
+    Args:
+        model: A marked graph.
+        name: Any name that the decision has.
+        level: Clamped to the levels there are.
+    """
+    for graph in (model.graph, *model.graph.subgraphs()):
+        decisions = {budget.decision for budget in _budgets(graph) if budget.name == name}
+        for decision in decisions:
+            budgets = [budget for budget in _budgets(graph) if budget.decision is decision]
+            groups = [[min(max(level, 0), len(budgets[0].counts) - 1)]]
+            specialise_region(model.graph, BudgetRegion(graph, budgets, groups), groups)
+    NameUniquely()(model)
+
+
+def _budgets(graph: ir.Graph) -> list[Budget]:
+    return [budget for node in graph if (budget := Budget.from_node(node)) is not None]
+
+
+def _first_decision(graph: ir.Graph) -> list[Budget]:
+    """Return the budgets of the decision that comes first, none if no budget is left."""
+    budgets = _budgets(graph)
+    own = [budget for budget in budgets if budget.decision is budgets[0].decision]
+    for budget in own:
+        if len(budget.counts) != len(own[0].counts):
+            raise GraphError(
+                f"it counts channels for {len(budget.counts)} levels, and {own[0].name!r} on"
+                f" the same level for {len(own[0].counts)}.",
+                where=f"channel_budget {budget.name!r}",
+                remedy="Give every budget of a level as many counts.",
+            )
+    return own
+
+
+def _overlapping(graph: ir.Graph) -> dict[ir.Value, int]:
+    """Return for each decision how many copies its region needs, with those it overlaps with."""
+    by_decision: dict[ir.Value, list[Budget]] = {}
+    for budget in _budgets(graph):
+        by_decision.setdefault(budget.decision, []).append(budget)
+    counts = {decision: len(own[0].counts) for decision, own in by_decision.items()}
+    if len(counts) < 2:
+        return counts
+    regions = {
+        decision: set(BudgetRegion(graph, own, [[0]]).nodes)
+        for decision, own in by_decision.items()
+    }
+    together: list[tuple[set[ir.Node], list[ir.Value]]] = []
+    for decision, nodes in regions.items():
+        meets = [one for one in together if one[0] & nodes]
+        together = [one for one in together if one not in meets]
+        together.append(
+            (nodes.union(*(one[0] for one in meets)), [decision, *_all(one[1] for one in meets)])
+        )
+    return {
+        decision: math.prod(counts[one] for one in group)
+        for _, group in together
+        for decision in group
+    }
+
+
+def _all(groups: Iterable[list[ir.Value]]) -> list[ir.Value]:
+    return [decision for group in groups for decision in group]
+
+
+def _weights(region: BudgetRegion) -> tuple[int, int]:
+    """Return the bytes of weights that all levels hold together, and those of the whole network."""
+    held = whole = 0
+    for node in region.nodes:
+        for place, value in enumerate(node.inputs):
+            if value is None or not is_fixed(value) or value.const_value is None:
+                continue
+            size = value.const_value.nbytes
+            whole += size
+            for (live,) in region.groups:
+                if live.is_needed(node.outputs[0]):
+                    cut = live.wanted(node, 0)[place]
+                    shares = (one.count / one.size for one in cut.values() if one.size)
+                    held += round(size * math.prod(shares))
+    return held, whole
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
