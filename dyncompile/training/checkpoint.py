@@ -8,7 +8,7 @@ import hashlib
 import io
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -113,12 +113,14 @@ class Checkpoint:
         return ArtifactError(problem, where=str(self.file), remedy=remedy)
 
 
-def identify(model: nn.Module, data: Dataset[Any], recipe: Recipe) -> Identity:
+def identify(
+    model: nn.Module, data: Dataset[Any], recipe: Recipe, held: Mapping[str, Tensor]
+) -> Identity:
     """Return what settles a training, but for its loss and augmentation.
 
     Of the data that is its size and, unless they change from one look to the next, what a few
     samples are like; of the model its parameters and buffers, which of them are trained, and the
-    values of the others. The number of workers may change.
+    values of the others and of what is held. The number of workers may change.
     """
     settings = asdict(recipe)
     del settings["workers"]
@@ -129,11 +131,14 @@ def identify(model: nn.Module, data: Dataset[Any], recipe: Recipe) -> Identity:
         if part in frozen:
             fixed |= {name for name, _ in part.named_buffers(prefix)}
     state = {name: v for name, v in model.state_dict().items() if isinstance(v, Tensor)}
+    still = [state[name] for name in sorted(fixed & state.keys())]
+    for name, mask in sorted(held.items()):
+        still += [mask, state[name].where(mask, 0)]
     return {
         "recipe": settings,
         "data": {"size": len(data), "content": _sketch(data)},  # type: ignore[arg-type]
         "model": {name: _describe(value, name in trained) for name, value in state.items()},
-        "weights": {"frozen": _digest(state[name] for name in sorted(fixed & state.keys()))},
+        "weights": {"frozen": _digest(still)},
     }
 
 

@@ -7,7 +7,7 @@ __all__ = ["train"]
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
     *,
     loss: Loss = cross_entropy,
     augment: Callable[[Tensor], Tensor] | None = None,
+    held: Mapping[str, Tensor] | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -59,6 +60,8 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
             samples before the first step where these are images, to see how the model takes them.
         augment: Takes a batch of samples and returns another in its place, at random; draws from
             torch's generator.
+        held: By the name of a parameter, bool in its shape: where it is true, the parameter stays
+            as it is.
         checkpoint: File that the state is kept in after each epoch; made if missing. The loss and
             the augmentation it was made with are not compared.
         progress: Called after each step with the epoch, the steps done and all steps.
@@ -80,10 +83,10 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
     kept = None
     if checkpoint:
         with own_randomness(recipe.seed):  # apart: what it draws must not change the training
-            kept = Checkpoint(checkpoint, identify(model, data, recipe))
+            kept = Checkpoint(checkpoint, identify(model, data, recipe, held or {}))
     with own_randomness(recipe.seed):
         batches = _batches(data, recipe)
-        steps = Steps(model, recipe, recipe.epochs * len(batches), loss, augment)
+        steps = Steps(model, recipe, recipe.epochs * len(batches), loss, augment, held or {})
         steps.choose_layout(data)
         with training_mode(model):
             _run(steps, batches, recipe, kept, progress or untold)

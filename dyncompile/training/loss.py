@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Loss", "cross_entropy", "device_of"]
+__all__ = ["Loss", "cross_entropy", "cross_entropy_of", "device_of"]
 
 from collections.abc import Callable
 
@@ -21,7 +21,15 @@ def cross_entropy(model: nn.Module, batch: Tensor, labels: Tensor) -> Tensor:
     Raises:
         InputError: the labels do not fit the logits.
     """
-    logits = model(batch)
+    return cross_entropy_of(model(batch), labels)
+
+
+def cross_entropy_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits ``float[N, classes]``.
+
+    Raises:
+        InputError: the labels do not fit them.
+    """
     try:
         return F.cross_entropy(logits.float(), labels)
     except (AttributeError, IndexError, RuntimeError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Steps"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class Steps:
         total: How many steps there will be.
         loss: As ``train`` takes it.
         augment: As ``train`` takes it.
+        held: As ``train`` takes it.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Steps:
         total: int,
         loss: Loss,
         augment: Callable[[Tensor], Tensor] | None,
+        held: Mapping[str, Tensor],
     ) -> None:
         self.model = model
         self.optimizer = _optimizer(model, recipe)
@@ -47,6 +49,7 @@ class Steps:
         self._layout = torch.contiguous_format
         self._device = device_of(model)
         self._bfloat16 = recipe.precision == "bfloat16"
+        self._held = [(model.get_parameter(name), mask) for name, mask in held.items()]
 
     def parts(self) -> dict[str, Any]:
         """Return what has a state to keep, by name."""
@@ -82,9 +85,17 @@ class Steps:
         if loss.isfinite():
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
+            self._step()
             self.schedule.step()
         return loss.item()
+
+    def _step(self) -> None:
+        """Change the weights but for what is held; decay and momentum would move that as well."""
+        before = [(each, mask, each.detach().clone()) for each, mask in self._held]
+        self.optimizer.step()
+        with torch.no_grad():
+            for each, mask, value in before:
+                each.copy_(value.where(mask, each))
 
     def is_finite(self) -> bool:
         """Return whether all trained weights are finite."""

@@ -365,3 +365,12 @@ def test_half_precision_weights_have_checkpoints_too(tmp_path: Path) -> None:
     data = TensorDataset(torch.zeros(6, 4).bfloat16(), torch.zeros(6, dtype=torch.int64))
     train(model, data, SHORT, checkpoint=tmp_path / "net.pt")
     assert torch.load(tmp_path / "net.pt", weights_only=True)["epoch"] == 3
+
+
+def test_a_checkpoint_is_refused_where_other_parts_are_held(tmp_path: Path) -> None:
+    file = tmp_path / "state.pt"
+    masks = [torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)]
+    train(network(), images(), SHORT, held={"2.bias": masks[0]}, checkpoint=file)
+    train(network(), images(), SHORT, held={"2.bias": masks[0]}, checkpoint=file)
+    with pytest.raises(ArtifactError, match="its frozen weights have other values"):
+        train(network(), images(), SHORT, held={"2.bias": masks[1]}, checkpoint=file)

@@ -282,3 +282,20 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
     assert "of 9: the loss is nan. Lower lr, which is 0.05;" in str(caught.value)
     assert weights(model).isfinite().all()
     assert not model.training
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(SHORT, id="sgd"), pytest.param(replace(SHORT, optimizer="adamw"), id="adamw")],
+)
+def test_what_is_held_stays_to_the_bit_in_all_steps(recipe: Recipe) -> None:
+    model, free = network(), network()
+    mask = torch.zeros(3, 32, dtype=torch.bool)
+    mask[:, ::2] = True
+    before = model.get_parameter("2.weight").detach().clone()
+    train(model, images(), recipe, held={"2.weight": mask})
+    after = model.get_parameter("2.weight")
+    assert torch.equal(after[mask], before[mask])
+    assert (after != before)[~mask].all()
+    train(free, images(), recipe)
+    assert (free.get_parameter("2.weight") != before).all()
