@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dyncompile.dialect import CUTS, DECISION, LEVEL_MACS
 from dyncompile.macs import level_macs
-from dyncompile.passes.constants import add_constant, is_fixed
+from dyncompile.passes.constants import add_constant, is_fixed, shared_constant
 
 _Numbers = NDArray[np.int64]
 
@@ -42,8 +42,8 @@ def fold_cuts(model: ir.Model, path: Mapping[str, int]) -> None:
         option = None if level is None else path.get(level.metadata_props.get(DECISION, ""))
         if level is not None and option is not None:
             if level not in levels:
-                name = f"{level.name}.at.{option}"
-                levels[level] = add_constant(model.graph, name, np.asarray(option, np.int64))
+                array = np.asarray(option, np.int64)
+                levels[level] = shared_constant(model.graph, f"{level.name}.at.{option}", array)
             node.replace_input_with(0, levels[level])
     for node in list(model.graph) if levels else ():
         _fold(node, model.graph)

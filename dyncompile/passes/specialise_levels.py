@@ -13,7 +13,7 @@ from typing import Literal
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.dialect import BUDGETS, FOLDED, Budget
+from dyncompile.dialect import BUDGETS, FOLDED, Budget, Selector
 from dyncompile.errors import GraphError
 from dyncompile.passes.channels.copies import specialise_region
 from dyncompile.passes.channels.region import BudgetRegion
@@ -80,7 +80,6 @@ class SpecialiseLevels(ir.passes.InPlacePass):
     ) -> dict[str, object]:
         """Specialise one decision; return the note for people."""
         name = min(budget.name for budget in budgets)
-        _note_names(budgets)
         count = len(budgets[0].counts)
         copies = shared[budgets[0].decision]
         switched = BudgetRegion(graph, budgets, [[level] for level in range(count)])
@@ -95,6 +94,7 @@ class SpecialiseLevels(ir.passes.InPlacePass):
                 remedy="Give fewer levels, keep the parts of different knobs apart, or, with one"
                 " knob, lower budgets by slice.",
             )
+        name = _give_one_name(budgets)
         if lowering == "switch":
             specialise_region(home, switched, [[level] for level in range(count)])
         else:
@@ -136,11 +136,16 @@ class SpecialiseLevels(ir.passes.InPlacePass):
         return "switch", f"as fast as static networks; {sizes}"
 
 
-def _note_names(budgets: Sequence[Budget]) -> None:
-    """Keep the names of budgets as names of their decision."""
-    notes = budgets[0].decision.metadata_props
-    names = json.loads(notes.get(FOLDED, "{}")) | {budget.name: False for budget in budgets}
-    notes[FOLDED] = json.dumps(names, sort_keys=True)
+def _give_one_name(budgets: Sequence[Budget]) -> str:
+    """Give budgets the name that their decision will have, and note every name that it had."""
+    decision = budgets[0].decision
+    users = [Budget.from_node(user) or Selector.from_node(user) for user, _ in decision.uses()]
+    names = {user.name: False for user in users if user and user.decision is decision}
+    names |= json.loads(decision.metadata_props.get(FOLDED, "{}"))
+    decision.metadata_props[FOLDED] = json.dumps(names, sort_keys=True)
+    for budget in budgets:
+        budget.node.attributes["name"] = ir.AttrString("name", min(names))
+    return min(names)
 
 
 def at_level(model: ir.Model, name: str, level: int) -> None:

@@ -69,19 +69,10 @@ def take_path(
 
 
 def _keep_channels(model: ir.Model, path: Mapping[str, int]) -> None:
-    """Lower the budgets on the path; one that keeps everything gives way to what it reads."""
-    names: set[str] = set()
-    for node in list(model.graph.all_nodes()):
-        budget = Budget.from_node(node)
-        if budget is None or budget.name not in path:
-            continue
-        last = len(budget.counts) - 1
-        kept = budget.counts[min(max(path[budget.name], 0), last)]
-        if budget.x.shape is not None and budget.x.shape[budget.axis] == kept:
-            _give_way(node, [budget.x])
-        else:
-            names.add(budget.name)
-    for name in sorted(names):
+    """Lower the budgets on the path."""
+    budgets = map(Budget.from_node, model.graph.all_nodes())
+    names = {budget.name for budget in budgets if budget is not None}
+    for name in sorted(names & path.keys()):
         at_level(model, name, path[name])
 
 

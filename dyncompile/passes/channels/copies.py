@@ -13,7 +13,7 @@ import onnx_ir as ir
 from dyncompile.dialect import DOMAIN, LEVEL_MACS, switch_op_type
 from dyncompile.macs import node_macs
 from dyncompile.passes.channels.cuts import ChannelCuts, resized
-from dyncompile.passes.channels.live import LiveChannels
+from dyncompile.passes.channels.live import LiveChannels, whole_like
 from dyncompile.passes.channels.region import BudgetRegion
 from dyncompile.passes.channels.rule import NOTHING, WHATEVER, WHOLE, Cut, Rule
 from dyncompile.passes.channels.sets import Channels, Live
@@ -142,12 +142,13 @@ class _Copy:
                 continue
             rule = self._lives[0].rule(node)
             outs = self._present(output)
-            wants = [live.wanted(node, index) for live in self._lives]
-            if rule is not None and rule.takes(outs[0]):
+            some = next(filter(None, outs), None)  # another level may have all
+            wants = [live.wanted(node, index, some) for live in self._lives]
+            if rule is not None and rule.takes(some):
                 self._became[output] = self._taken(node, wants)
                 made += self.cuts.collect()
                 continue
-            new = self._built(node, rule, outs, wants)
+            new = self._built(node, rule, [out or whole_like(some) for out in outs], wants)
             made += [*self.cuts.collect(), new]
             self._became[output] = new.outputs[0]
         return made
@@ -191,14 +192,13 @@ class _Copy:
         attributes = dict(node.attributes)
         if rule is not None:
             attributes |= rule.attributes(outs[0], self._lives[0].alive)
-            spelled = [rule.sizes(out) if out is not None else None for out in outs]
-            first = spelled[0]
-            if first is not None:
-                place, entry, _ = first
+            spelled = [rule.sizes(out) for out in outs if out is not None]
+            found = [one for one in spelled if one is not None]
+            if found:
+                place, entry, _ = found[0]
                 sizes = node.inputs[place]
                 assert sizes is not None, "sizes are spelled there"
-                counts = [one[2] if one else first[2] for one in spelled]
-                inputs[place] = self.cuts.sizes(sizes, entry, counts)
+                inputs[place] = self.cuts.sizes(sizes, entry, [count for _, _, count in found])
         new = ir.Node(
             node.domain,
             node.op_type,
@@ -210,10 +210,10 @@ class _Copy:
             metadata_props=dict(node.metadata_props),
         )
         _like(new, node.outputs[0])
-        axis = next((out.axis for out in outs if out is not None), None)
-        if axis is not None:
-            counts = [_count(out, axis, node.outputs[0]) for out in outs]
-            new.outputs[0].shape = resized(node.outputs[0].shape, {axis: counts})
+        counts = [out.channels.count for out in outs if out is not None]
+        if outs[0] is not None:
+            shape = node.outputs[0].shape
+            new.outputs[0].shape = resized(shape, {outs[0].axis: counts})
         if rule is not None and rule.weighted and len(self._lives) > 1:
             new.metadata_props[LEVEL_MACS] = self._spell_macs(node, wants)
         return new
@@ -229,14 +229,6 @@ class _Copy:
             macs[level] = round(whole * share)
         rows = [macs.get(level, 0) for level in range(self._levels[-1] + 1)]
         return json.dumps({"decision": self._name, "macs": rows})
-
-
-def _count(out: Live | None, axis: int, value: ir.Value) -> int:
-    if out is not None:
-        return out.channels.count
-    size = (value.shape or ())[axis]
-    assert isinstance(size, int), "an axis of channels has a known size"
-    return size
 
 
 def _is_empty_part(node: ir.Node, cuts: Sequence[Cut]) -> bool:

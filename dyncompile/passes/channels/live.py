@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LiveChannels"]
+__all__ = ["LiveChannels", "whole_like"]
 
 from collections.abc import Iterable
 
@@ -66,12 +66,18 @@ class LiveChannels:
             found = Live(alive.axis, alive.channels & need.channels)
         return None if found is None or found.channels.is_all else found
 
-    def wanted(self, node: ir.Node, index: int) -> list[Cut]:
-        """Return what a node wants of each input for what is there of one output."""
-        rule = self._rules[node]
+    def wanted(self, node: ir.Node, index: int, like: Live | None = None) -> list[Cut]:
+        """Return what a node wants of each input for what is there of one output.
+
+        Args:
+            node: Any node of the graph.
+            index: Which output; it is needed.
+            like: Where all of the output is there, all is said along the axis of this.
+        """
+        rule, out = self._rules[node], self.present(node.outputs[index])
         if rule is None:
             return [WHOLE] * len(node.inputs)
-        cuts = rule.wanted(index, self.present(node.outputs[index]), self.alive)
+        cuts = rule.wanted(index, out or whole_like(like), self.alive)
         return [cut if cut is NOTHING or cut is WHATEVER else _shortened(cut) for cut in cuts]
 
     def _rule(self, node: ir.Node) -> Rule | None:
@@ -145,6 +151,13 @@ class LiveChannels:
         if before is None or before.axis != axis:
             return None
         return Live(axis, before.channels | channels)
+
+
+def whole_like(live: Live | None) -> Live | None:
+    """Return all channels along the axis of some."""
+    if live is None:
+        return None
+    return Live(live.axis, Channels.first(live.channels.size, live.channels.size))
 
 
 def _shortened(cut: Cut) -> Cut:

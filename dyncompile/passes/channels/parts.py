@@ -150,7 +150,7 @@ class _Slice(_Part):
     def takes(self, out: Live | None) -> bool:
         """Return whether it is channels that are cut."""
         piece = self._piece(0)
-        return piece is not None and (out is None or out.axis == piece[0])
+        return piece is not None and out is not None and out.axis == piece[0]
 
     def alive(self, index: int, alive: Alive) -> Live | None:
         """Return what is alive of the piece, or all along of what it was cut from."""
