@@ -46,7 +46,7 @@ from tests.support import (
 )
 
 WANTED = os.environ.get("DYNCOMPILE_EXAMPLES")
-FEW, SOME, MANY = (int(WANTED),) * 3 if WANTED else (2, 10, 20)
+LEAST, FEW, SOME, MANY = (int(WANTED),) * 4 if WANTED else (1, 3, 7, 10)
 Lowering = Literal["switch", "slice"]
 LOWERINGS: tuple[Lowering, ...] = ("switch", "slice")
 
@@ -106,10 +106,12 @@ def refusals() -> Iterator[None]:
         reject()
 
 
-def assert_agree(network: Network, *runs: Callable[[Feeds], Sequence[Array]]) -> None:
+def assert_agree(
+    network: Network, *runs: Callable[[Feeds], Sequence[Array]], most: int = 10
+) -> None:
     """Compare with the module at every level and beyond, wherever no decision is a near-tie."""
     judge = Judge(network)
-    for feeds in network.feeds():
+    for feeds in network.feeds(most=most):
         want, exact, margin = judge(feeds)
         if margin > NEAR_TIE:
             for compute in runs:
@@ -120,37 +122,31 @@ def assert_agree(network: Network, *runs: Callable[[Feeds], Sequence[Array]]) ->
 def test_eager_model_and_marked_graph_agree(network: Network) -> None:
     marked = marked_model(network)
     onnx.checker.check_model(runnable_proto(marked), full_check=True)
-    assert_agree(network, partial(run, marked), ort_session(marked))
+    assert_agree(network, ort_session(marked))
+    assert_agree(network, partial(run, marked), most=1)
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)
 @examples(SOME)
-def test_specialised_graph_agrees_with_the_eager_model(
+def test_specialised_and_lowered_graphs_agree_with_the_eager_model(
     lowering: Lowering, network: Network
 ) -> None:
-    model, rewrite = marked_model(network), SpecialiseLevels(lowering)
+    specialised, rewrite = marked_model(network), SpecialiseLevels(lowering)
     with refusals():
-        rewrite(model)
-    before = ir.to_proto(model).SerializeToString(deterministic=True)
-    assert not rewrite(model).modified, "it runs twice"
-    assert ir.to_proto(model).SerializeToString(deterministic=True) == before
-    assert not any(node.op_type == "ChannelBudget" for node in model.graph.all_nodes())
-    assert_unique_names(model)
-    assert_agree(network, ort_session(model))
-
-
-@pytest.mark.parametrize("lowering", LOWERINGS)
-@examples(SOME)
-def test_lowered_graph_agrees_with_the_eager_model(lowering: Lowering, network: Network) -> None:
+        rewrite(specialised)
+    before = ir.to_proto(specialised).SerializeToString(deterministic=True)
+    assert not rewrite(specialised).modified, "it runs twice"
+    assert ir.to_proto(specialised).SerializeToString(deterministic=True) == before
     lowered = lower(network, lowering)
     onnx.checker.check_model(runnable_proto(lowered), full_check=True)
     assert not any(node.domain == "dyncompile" for node in lowered.graph.all_nodes())
     assert_unique_names(lowered)
-    assert_agree(network, ort_session(lowered), ort_session(lowered, optimise=True))
+    optimised = ort_session(lowered, optimise=True)
+    assert_agree(network, ort_session(specialised), ort_session(lowered), optimised)
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)
-@examples(SOME)
+@examples(FEW)
 def test_lowered_graph_agrees_along_forced_paths(lowering: Lowering, network: Network) -> None:
     assume(network.batch == 1)
     module, lowered = TorchNetwork(network), lower(network, lowering)
@@ -160,7 +156,7 @@ def test_lowered_graph_agrees_along_forced_paths(lowering: Lowering, network: Ne
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)
-@examples(FEW)
+@examples(LEAST, networks(most=2))
 def test_artifact_of_the_module_agrees_with_it(
     tmp_path_factory: pytest.TempPathFactory, lowering: Lowering, network: Network
 ) -> None:
@@ -169,7 +165,7 @@ def test_artifact_of_the_module_agrees_with_it(
     shapes = None if network.batch == 1 else {"x": {0: torch.export.Dim("N")}}
     inputs = {"x": x if network.batch == 1 else torch.cat([x, x]), "open": flag}
     with refusals():
-        dyncompile.export(module, inputs, path, dynamic_shapes=shapes, budgets=lowering)
+        dyncompile.export(module, inputs, path, dynamic_shapes=shapes, verify=False, budgets=lowering)
     assert_agree(network, ort_session(ir.load(path), optimise=True))
 
 

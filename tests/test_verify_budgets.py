@@ -31,6 +31,7 @@ from tests.budgeted_networks import (
     Choosing,
     ChoosingTwoNames,
     Layers,
+    Switching,
     TwoNames,
 )
 from tests.support import ort_run
@@ -96,6 +97,17 @@ def test_names_of_one_level_are_names_of_one_decision(lowering: Lowering, tmp_pa
     assert {decision.name, *(name for name, _ in decision.aliases)} == {"width", "depth"}
     _, taken = net.trace(EXAMPLE[0].numpy(), level=1)
     assert (taken["width"], taken["depth"]) == (1, 1)
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+def test_a_switch_on_the_level_of_budgets_is_the_same_decision(lowering: Lowering) -> None:
+    model, manifest = lowered(Switching, lowering)
+    decision = manifest.decisions[0]
+    assert decision.name == manifest.budgets[0].decision == "after"
+    assert [name for name, _ in decision.aliases] == ["width"]
+    macs = [side.macs for side in decision.sides]
+    assert macs == sorted(set(macs))
+    assert verify(model, manifest, Switching(), SAMPLES).paths == LEVELS * 2
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)

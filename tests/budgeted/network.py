@@ -77,17 +77,18 @@ class Network:
     def feeds(self, most: int = 12) -> list[Feeds]:
         """Return feeds at every level and beyond, with both values of ``open``."""
         used = self.used()
-        ranges = [
+        levels, widths = (
             range(-1, count + 1) if number in used else range(1)
             for number, count in zip((LEVEL, WIDTH), self.levels, strict=True)
-        ]
-        flags = [False, True] if OPEN in used else [True]
-        chosen = list(itertools.product(*ranges, flags))
+        )
+        flags = [0, 1] if OPEN in used else [1]
+        chosen = list(itertools.product(levels, widths, flags))
         rng = np.random.default_rng(self.seed)
-        if len(chosen) > most:  # every level at least once
-            picked = rng.permutation(len(chosen))[: most - len(ranges[0])]
-            spread = [k * len(chosen) // len(ranges[0]) for k in range(len(ranges[0]))]
-            chosen = [chosen[k] for k in sorted({*picked.tolist(), *spread})]
+        if len(chosen) > most:
+            chosen = [
+                (levels[k % len(levels)], int(rng.choice(widths)), int(rng.choice(flags)))
+                for k in range(most)
+            ]
         return [
             self._feed(rng, 1 if self.batch == 1 else 1 + 2 * (n % 2), levels, flag)
             for n, (*levels, flag) in enumerate(chosen)
@@ -128,7 +129,10 @@ class TorchNetwork(nn.Module):
         self._weights = nn.ModuleDict(
             {
                 str(number): nn.ParameterDict(
-                    {name: nn.Parameter(torch.from_numpy(a.copy())) for name, a in drawn.items()}
+                    {
+                        name: nn.Parameter(torch.from_numpy(array.copy()), requires_grad=False)
+                        for name, array in drawn.items()
+                    }
                 )
                 for number, drawn in network.weights().items()
             }

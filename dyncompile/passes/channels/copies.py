@@ -206,7 +206,6 @@ class _Copy:
             list(attributes.values()),
             num_outputs=len(node.outputs),
             version=node.version,
-            name=node.name,
             metadata_props=dict(node.metadata_props),
         )
         _like(new, node.outputs[0])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dyncompile.dialect import CUTS
 from dyncompile.passes.channels.rule import Cut
 from dyncompile.passes.channels.sets import Channels, Live
-from dyncompile.passes.constants import shared_constant
+from dyncompile.passes.constants import is_fixed, shared_constant
 
 _FEW = 8  # numbers that still make a name
 _ABSENT = -1  # a channel that is wanted and not there: it is zero
@@ -167,7 +167,7 @@ class ChannelCuts:
         node = ir.Node("", op_type, inputs, made)
         self._new.append(node)
         output = node.outputs[0]
-        output.name, output.type = like.name, like.type
+        output.name, output.type = "cut" if is_fixed(like) else like.name, like.type
         output.shape = resized(like.shape, sizes)
         return output
 
