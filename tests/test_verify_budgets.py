@@ -47,7 +47,8 @@ def captured(build: Any) -> ir.Model:  # noqa: ANN401
 
 
 def lowered(build: type[Layers], lowering: Lowering) -> tuple[ir.Model, Manifest]:
-    model = captured(build).clone()
+    kind: Any = build
+    model = captured(kind).clone()
     for _ in pipeline.run(model, ort.passes(lowering)):
         pass
     return model, manifest_from_model(model, getattr(build, "knobs", {}), "onnx")
