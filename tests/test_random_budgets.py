@@ -165,7 +165,9 @@ def test_artifact_of_the_module_agrees_with_it(
     shapes = None if network.batch == 1 else {"x": {0: torch.export.Dim("N")}}
     inputs = {"x": x if network.batch == 1 else torch.cat([x, x]), "open": flag}
     with refusals():
-        dyncompile.export(module, inputs, path, dynamic_shapes=shapes, verify=False, budgets=lowering)
+        dyncompile.export(
+            module, inputs, path, dynamic_shapes=shapes, verify=False, budgets=lowering
+        )
     assert_agree(network, ort_session(ir.load(path), optimise=True))
 
 

@@ -208,8 +208,8 @@ class Judge:
         """Run it once.
 
         Returns:
-            The outputs; whether no result is rounded, though a partial sum may be; and the relative distance of the closest score from the bound of its
-            decision.
+            The outputs; whether no result is rounded; and the relative distance of the closest
+            score from the bound of its decision.
         """
         x, *rest = torch_arguments(feeds)
         with torch.no_grad():
@@ -231,7 +231,10 @@ def _margin(op: ops.Score | ops.Index, x: Tensor) -> float:
 
 
 def agree(got: Sequence[Array], want: Sequence[Array], *, exact: bool) -> None:
-    """Check outputs to 1e-6 of the largest element, or 1e-4 (see ``dyncompile.verify``)."""
+    """Check outputs to 1e-4 of the largest element (see ``dyncompile.verify``).
+
+    Where no result is rounded, only a partial sum of another order can be: 1e-6 is enough.
+    """
     for have, wish in zip(got, want, strict=True):
         assert have.dtype == wish.dtype
         assert have.shape == wish.shape
