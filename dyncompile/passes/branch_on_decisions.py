@@ -22,6 +22,7 @@ from dyncompile.passes.returned_values import forget_sizes_outside
 from dyncompile.passes.rounds import forget_decisions_of_rounds
 from dyncompile.passes.scopes import Scopes, graphs_of, inputs_of
 from dyncompile.passes.sequence import Sequence
+from dyncompile.passes.stand_ins import fill_stand_ins
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class BranchOnDecisions(ir.passes.InPlacePass):
             modified |= _GraphBrancher(graph, scopes).branch()
             waiting.extend(inner for node in graph for inner in graphs_of(node))
         if modified:
+            fill_stand_ins(model)
             NameUniquely()(model)  # copies have the names of their originals
             forget_decisions_of_rounds(model)
         return ir.passes.PassResult(model, modified=modified)

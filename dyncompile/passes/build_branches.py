@@ -12,11 +12,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from dyncompile.dialect import DECISION, ELSE, THEN, Selector
-from dyncompile.errors import GraphError
 from dyncompile.passes.copying import copied, rewire
 from dyncompile.passes.option_tree import Plan, Region
 from dyncompile.passes.returned_values import forget_sizes
 from dyncompile.passes.scopes import graphs_of
+from dyncompile.passes.stand_ins import stand_in
 
 Values = dict[ir.Value, ir.Value]
 
@@ -121,7 +121,7 @@ class BranchBuilder:
         for wanted in plan.wanted:
             needed = _mask_of(wanted, self._region)
             if needed is not None and not any(needed >> option & 1 for option in plan.options):
-                nodes.append(_absent(wanted))
+                nodes.append(stand_in(wanted))
                 outputs.append(nodes[-1].outputs[0])
                 continue
             found = self._find(wanted, plan, values)
@@ -188,18 +188,6 @@ def _constant(array: NDArray[np.generic], name: str) -> ir.Node:
     value = node.outputs[0]
     value.name, value.dtype, value.shape = name, tensor.dtype, ir.Shape(array.shape)
     return node
-
-
-def _absent(value: ir.Value) -> ir.Node:
-    """A small stand-in of the same type and rank, for a branch that does not need a value."""
-    rank = len(value.shape) if value.shape is not None else 0
-    if value.dtype is None:
-        raise GraphError(
-            "the type of this value is unknown.",
-            where=f"value {value.name!r}",
-            remedy="Run ONNX shape inference on the file first.",
-        )
-    return _constant(np.zeros((1,) * rank, value.dtype.numpy()), f"{value.name}.absent")
 
 
 def _decide_inside(graph: ir.Graph, decision: ir.Value, options: Sequence[int]) -> None:

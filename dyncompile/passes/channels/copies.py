@@ -16,7 +16,7 @@ from dyncompile.passes.channels.cuts import ChannelCuts, resized
 from dyncompile.passes.channels.live import LiveChannels, whole_like
 from dyncompile.passes.channels.region import BudgetRegion
 from dyncompile.passes.channels.rule import NOTHING, WHATEVER, WHOLE, Cut, Rule
-from dyncompile.passes.channels.sets import Channels, Live
+from dyncompile.passes.channels.sets import Live
 from dyncompile.passes.constants import shared_constant
 
 
@@ -234,5 +234,4 @@ def _is_empty_part(node: ir.Node, cuts: Sequence[Cut]) -> bool:
     """Whether nothing is left of an input of Concat."""
     if node.op_type != "Concat":
         return False
-    parts: list[Channels] = [channels for cut in cuts for channels in cut.values()]
-    return bool(parts) and all(channels.size and not channels.spans for channels in parts)
+    return all(bool(cut) and not any(channels.spans for channels in cut.values()) for cut in cuts)

@@ -45,12 +45,16 @@ class BudgetRegion:
         self.graph = graph
         self.budgets = budgets
         self.decision = budgets[0].decision
+        decides = len(groups) > 1
         self.groups = [
-            [LiveChannels(graph, At(self.decision, level, len(group) == 1)) for level in group]
+            [
+                LiveChannels(graph, At(self.decision, level, len(group) == 1), decides=decides)
+                for level in group
+            ]
             for group in groups
         ]
         self._every = [live for group in self.groups for live in group]
-        self._unbudgeted = LiveChannels(graph, At(self.decision, None, alone=True))
+        self._unbudgeted = LiveChannels(graph, At(self.decision, None, alone=True), decides=decides)
         self._own = {budget.node for budget in budgets}
         self.nodes: dict[ir.Node, None] = {}
         for node in graph:
