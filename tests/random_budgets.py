@@ -187,7 +187,7 @@ class _Sketch:
 
     def shortcut(self, x: int, out: int, stride: int) -> int:
         count = channels(self.shapes[x])
-        if count < out and len(self.shapes[x]) == 3 and self.chance(50):
+        if count < out and len(self.shapes[x]) == 3 and not self.plain and self.chance(50):
             before = self.rng.randint(0, out - count)
             x = self.add(ops.Pool((x,), "max")) if stride == 2 else x
             return self.add(ops.Pad((x,), 0, before, out - count - before))

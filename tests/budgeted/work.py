@@ -70,7 +70,8 @@ def macs_needed(network: Network, feeds: Feeds) -> int:
     model = TorchNetwork(network)
     with torch.no_grad(), markers.follow() as taken:
         model(*torch_arguments(feeds))
-    path = {name: int(option.item()) for name, option in taken.items()}
+    knobs = model.knobs  # the feeds say what these are
+    path = {name: int(option.item()) for name, option in taken.items() if name not in knobs}
     total = 0
     operators = {first: op for op, (first, *_) in network.results}
     for number, pairs in _dependence(network, feeds, path).items():
@@ -146,17 +147,31 @@ def _random_weights(drawn: ops.Weights, rng: torch.Generator) -> dict[str, Tenso
 
 def _smooth(op: Op, w: Mapping[str, Tensor], xs: list[Tensor]) -> Sequence[Tensor]:
     """Compute with functions that depend on all that they read, and keep zeros."""
+    result: Tensor | Sequence[Tensor]
     match op:
+        case ops.Norm():
+            result = _normed(xs[0], w, "")
+        case ops.LevelNorm():
+            result = _normed(xs[1], w, str(min(max(int(xs[0]), 0), op.levels - 1)))
         case ops.Unary() if op.name in ops.ZERO_KEEPING:
-            return (functional.leaky_relu(xs[0], 0.5),)
+            result = functional.leaky_relu(xs[0], 0.5)
         case ops.Pool():
             size, stride, pad = (3, 1, 1) if op.kind == "wide" else (2, 2, 0)
-            return (functional.avg_pool2d(xs[0], size, stride, pad),)
+            result = functional.avg_pool2d(xs[0], size, stride, pad)
         case ops.GlobalPool():
-            return listed(replace(op, kind="mean").compute(*xs))
+            result = replace(op, kind="mean").compute(xs[0])
         case ops.Binary(_, "Sub"):
-            return (xs[0] - 0.7 * xs[1],)
+            result = xs[0] - 0.7 * xs[1]
         case ops.Binary(_, "Add"):
-            return (xs[0] + 0.7 * xs[1],)
+            result = xs[0] + 0.7 * xs[1]
         case _:
-            return listed(op.compute(*xs, **w))
+            result = op.compute(*xs, **w)
+    return listed(result)
+
+
+def _normed(x: Tensor, w: Mapping[str, Tensor], level: str) -> Tensor:
+    """Normalise; torch's own gradient is wrong where that of the output is transposed."""
+    names = ("weight", "bias", "mean", "var")
+    shape = (-1, *[1] * (x.ndim - 2))
+    weight, bias, mean, var = (w[f"{name}{level}"].reshape(shape) for name in names)
+    return (x - mean) / var.sqrt() * weight + bias

@@ -18,6 +18,7 @@ from dyncompile.passes.channels.region import BudgetRegion
 from dyncompile.passes.channels.rule import NOTHING, WHATEVER, WHOLE, Cut, Rule
 from dyncompile.passes.channels.sets import Live
 from dyncompile.passes.constants import shared_constant
+from dyncompile.passes.copying import rewire
 
 
 def specialise_region(
@@ -56,8 +57,7 @@ def specialise_region(
                 _hand_over(output, made[-1].outputs[0], region)
         region.graph.insert_before(node, made)
     for node in region.nodes:
-        for index in range(len(node.inputs)):
-            node.replace_input_with(index, None)
+        rewire(node, lambda _: None)
     region.graph.remove(list(region.nodes))
 
 
@@ -95,7 +95,8 @@ def _joined(
     if output.shape is None or len(output.shape) or not decision.shape:
         return [_like(ir.Node(DOMAIN, op_type, [decision, *by_level], attributes), output)]
     # A scalar, and a decision of shape [1]: a marker chooses among rows.
-    rows = {option: ir.Node("", "Reshape", [option, entries[0]]) for option in by_level}
+    once = dict.fromkeys(by_level)
+    rows = {option: ir.Node("", "Reshape", [option, entries[0]]) for option in once}
     for row in rows.values():
         _like(row, output).outputs[0].shape = ir.Shape([1])
     inputs = [decision, *(rows[option].outputs[0] for option in by_level)]
@@ -195,10 +196,10 @@ class _Copy:
             spelled = [rule.sizes(out) for out in outs if out is not None]
             found = [one for one in spelled if one is not None]
             if found:
-                place, entry, _ = found[0]
+                place = found[0][0]
                 sizes = node.inputs[place]
                 assert sizes is not None, "sizes are spelled there"
-                inputs[place] = self.cuts.sizes(sizes, entry, [count for _, _, count in found])
+                inputs[place] = self.cuts.sizes(sizes, [one[1:] for one in found])
         new = ir.Node(
             node.domain,
             node.op_type,
@@ -209,10 +210,7 @@ class _Copy:
             metadata_props=dict(node.metadata_props),
         )
         _like(new, node.outputs[0])
-        counts = [out.channels.count for out in outs if out is not None]
-        if outs[0] is not None:
-            shape = node.outputs[0].shape
-            new.outputs[0].shape = resized(shape, {outs[0].axis: counts})
+        new.outputs[0].shape = resized(node.outputs[0].shape, _counts_by_axis(outs))
         if rule is not None and rule.weighted and len(self._lives) > 1:
             new.metadata_props[LEVEL_MACS] = self._spell_macs(node, wants)
         return new
@@ -223,11 +221,20 @@ class _Copy:
         macs = {}
         for level, cuts in zip(self._levels, wants, strict=True):
             share = 1.0
-            for channels in cuts[1].values():
+            for channels in (cuts[1] or cuts[0]).values():  # all of the weight, and fewer rows
                 share *= channels.count / channels.size
             macs[level] = round(whole * share)
         rows = [macs.get(level, 0) for level in range(self._levels[-1] + 1)]
         return json.dumps({"decision": self._name, "macs": rows})
+
+
+def _counts_by_axis(outs: Sequence[Live | None]) -> dict[int, list[int]]:
+    """Return how many channels there are at each level, along each axis that one has fewer of."""
+    sizes = {out.axis: out.channels.size for out in outs if out is not None}
+    return {
+        axis: [out.channels.count if out and out.axis == axis else size for out in outs]
+        for axis, size in sizes.items()
+    }
 
 
 def _is_empty_part(node: ir.Node, cuts: Sequence[Cut]) -> bool:

@@ -73,12 +73,12 @@ class ChannelCuts:
                 value = self._moved(value, axis, places, counts)
         return self._sliced(value, slices) if slices else value
 
-    def sizes(self, spelled: ir.Value, entry: int, counts: Sequence[int]) -> ir.Value:
-        """Return sizes spelled by a constant, with other ones at one entry."""
+    def sizes(self, spelled: ir.Value, entries: Sequence[tuple[int, int]]) -> ir.Value:
+        """Return sizes spelled by a constant, with another one at one entry, at each level."""
         tensor = ir.convenience.get_const_tensor(spelled)
         assert tensor is not None, "sizes are constant here"
         rows = []
-        for count in counts:
+        for entry, count in entries:
             row = np.array(tensor.numpy(), np.int64)
             row[entry] = count
             rows.append(row)

@@ -60,6 +60,8 @@ class Elementwise(Rule):
         rank = self._rank()
         values = [self.node.inputs[i] for i in self.zero_of() if self.node.inputs[i] is not None]
         lives = [(value, alive(value)) for value in values]
+        if any(live is not None for _, live in lives):
+            lives = [(value, live) for value, live in lives if live or not _is_zero(value)]
         axes = {
             live.axis + rank - len(sizes_of(value) or ())
             for value, live in lives
@@ -88,6 +90,14 @@ class Elementwise(Rule):
             return None
         own = axis - (self._rank() - len(sizes))
         return own if own >= 0 and sizes[own] == self._size(axis) else None
+
+
+def _is_zero(value: ir.Value | None) -> bool:
+    """Whether a value is a constant of zeros."""
+    if value is None or not is_fixed(value):
+        return False
+    tensor = ir.convenience.get_const_tensor(value)
+    return tensor is not None and not tensor.numpy().any()
 
 
 class Product(Elementwise):

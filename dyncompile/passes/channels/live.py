@@ -35,12 +35,10 @@ class LiveChannels:
     Args:
         graph: Flat; what nested graphs capture is wanted whole.
         at: The level.
-        decides: Whether the level is still looked at in the end, and so what it is computed from.
     """
 
-    def __init__(self, graph: ir.Graph, at: At, *, decides: bool = True) -> None:
+    def __init__(self, graph: ir.Graph, at: At) -> None:
         self._at = at
-        self._decides = decides
         self._rules = {node: self._rule(node) for node in graph}
         self._alive: dict[ir.Value, Live] = {}
         self._need: dict[ir.Value, Live | None] = {}
@@ -105,8 +103,7 @@ class LiveChannels:
 
     def _look_backwards(self, graph: ir.Graph) -> None:
         self._want((value, WHOLE) for value in graph.outputs)
-        if self._decides:
-            self._want([(self._at.decision, WHOLE)])
+        self._want([(self._at.decision, WHOLE)])  # which of the copies runs is still decided
         for node in reversed(graph):
             for index, output in enumerate(node.outputs):
                 if output in self._need:

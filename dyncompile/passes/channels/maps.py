@@ -41,24 +41,38 @@ class Pool(First):
 
 
 class Resize(Pool):
-    """Resizes images; where it is given sizes, one of them is that of the channels."""
+    """Resizes images; where it is given sizes, one of them may be that of the channels."""
+
+    def alive(self, index: int, alive: Alive) -> Live | None:
+        """Return what is alive of the input."""
+        return super().alive(index, alive) if self._keeps_channels() else None
 
     def rounded(self, index: int, need: Live) -> Live | None:
         """Return all where the axis of the channels is resized itself."""
-        scales = self.node.inputs[2] if len(self.node.inputs) > 2 else None
-        if "axes" in self.node.attributes or (self._spelled() is None and scales is None):
-            return None
-        if self.node.inputs[0] is None or sizes_of(self.node.inputs[0]) is None:
-            return None
-        same = (sizes_of(self.node.inputs[0]) or [])[1] == need.channels.size
-        return super().rounded(index, need) if same else None
+        return super().rounded(index, need) if self._keeps_channels() else None
 
     def sizes(self, out: Live) -> tuple[int, int, int] | None:
         """Return the entry of the channels among the sizes."""
-        return (3, 1, out.channels.count) if self._spelled() is not None else None
+        if len(self.node.inputs) < 4 or 1 not in self._axes():
+            return None
+        return 3, self._axes().index(1), out.channels.count
 
-    def _spelled(self) -> list[int] | None:
-        return constant_ints(self.node.inputs[3]) if len(self.node.inputs) > 3 else None
+    def _axes(self) -> list[int]:
+        given, rank = self.node.attributes.get("axes"), self._rank()
+        return list(range(rank)) if given is None else [n % rank for n in given.as_ints()]
+
+    def _keeps_channels(self) -> bool:
+        """Whether it leaves axis 1 as it is, and sizes are constant that say so."""
+        if 1 not in self._axes():
+            return True
+        before, after = sizes_of(self.node.inputs[0]), sizes_of(self.node.outputs[0])
+        if before is None or after is None or before[1] != after[1]:
+            return False
+        if len(self.node.inputs) > 3 and self.node.inputs[3] is not None:
+            return constant_ints(self.node.inputs[3]) is not None
+        scales = self.node.inputs[2]
+        tensor = ir.convenience.get_const_tensor(scales) if scales and is_fixed(scales) else None
+        return tensor is not None and bool(tensor.numpy()[self._axes().index(1)] == 1)
 
 
 class Pad(Pool):

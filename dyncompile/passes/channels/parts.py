@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PARTS"]
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 import onnx_ir as ir
@@ -82,46 +83,62 @@ class _Concat(Rule):
             return [WHOLE] * len(self.node.inputs)
         if out.axis != self._axis:
             return [{out.axis: out.channels}] * len(self.node.inputs)
-        return [{out.axis: out.channels.part(start, size)} for _, start, size in parts]
+        cuts = [out.channels.part(start, size) for _, start, size in parts]
+        # Several levels in one copy need the same values: of a part that one lacks, no channels.
+        return [{out.axis: c} if c.spans or not self.at.alone else NOTHING for c in cuts]
+
+
+# Where a piece begins along an axis, and its size; None if it is not entries one by one.
+_Piece = tuple[int, int] | None
 
 
 class _Part(Rule):
-    """Slices and splits with constant bounds."""
+    """Slices and splits with constant bounds, along the axis of the channels or others."""
+
+    @abstractmethod
+    def _pieces(self, index: int) -> dict[int, _Piece] | None:
+        """Return what is cut out along each axis that is cut; None if it is not known."""
+
+    def _is_cut(self, axis: int, index: int) -> bool | None:
+        """Whether channels are cut out along an axis; None if it is not known which."""
+        pieces = self._pieces(index)
+        if pieces is None or (axis in pieces and None in pieces.values()):
+            return None
+        return axis in pieces
 
     def takes(self, out: Live | None) -> bool:
-        """Return that it is channels of its input."""
+        """Return whether it is spans of its input, whatever the channels are."""
         del out
-        return True
-
-    def _piece(self, index: int) -> tuple[int, int, int] | None:
-        """Return the axis that is cut, where the piece begins and its size."""
-        raise NotImplementedError
+        pieces = self._pieces(0)
+        return bool(pieces) and None not in pieces.values()
 
     def alive(self, index: int, alive: Alive) -> Live | None:
-        """Return what is alive of the piece."""
-        live, piece = alive(self.node.inputs[0]), self._piece(index)
-        if live is None or piece is None:
+        """Return what is alive of the piece, or all along of what it was cut from."""
+        live = alive(self.node.inputs[0])
+        is_cut = None if live is None else self._is_cut(live.axis, index)
+        if live is None or is_cut is None:
             return None
-        axis, start, size = piece
-        return Live(axis, live.channels.part(start, size)) if live.axis == axis else None
+        piece = (self._pieces(index) or {}).get(live.axis)
+        return live if piece is None else Live(live.axis, live.channels.part(*piece))
 
     def rounded(self, index: int, need: Live) -> Live | None:
-        """Return the same, if it is channels that are cut."""
-        piece = self._piece(index)
-        return need if piece is not None and piece[0] == need.axis else None
+        """Return the same, if it is known which channels of the input they are."""
+        return None if self._is_cut(need.axis, index) is None else need
 
     def wanted(self, index: int, out: Live | None, alive: Alive) -> list[Cut]:
         """Return the channels of the input that the piece has."""
         del alive
-        rest: list[Cut] = [NOTHING] * (len(self.node.inputs) - 1)
-        piece = self._piece(index)
-        if piece is None:
-            return [WHOLE, *rest]
-        axis, start, size = piece
-        total = (sizes_of(self.node.inputs[0]) or [])[axis]
-        assert isinstance(total, int)
-        channels = Channels.first(size, size) if out is None else out.channels
-        return [{axis: channels.placed(start, total)}, *rest]
+        found: dict[int, Channels] = {} if out is None else {out.axis: out.channels}
+        if not self.takes(out):
+            return [found, *[WHOLE] * (len(self.node.inputs) - 1)]
+        total = sizes_of(self.node.inputs[0]) or []
+        for axis, piece in (self._pieces(index) or {}).items():
+            size = total[axis]
+            assert piece is not None
+            assert isinstance(size, int), "an axis of which entries are known has a known size"
+            there = found.get(axis, Channels.first(piece[1], piece[1]))
+            found[axis] = there.placed(piece[0], size)
+        return [found, *[NOTHING] * (len(self.node.inputs) - 1)]
 
     @property
     def why(self) -> str:
@@ -130,7 +147,7 @@ class _Part(Rule):
 
 
 class _Split(_Part):
-    def _piece(self, index: int) -> tuple[int, int, int] | None:
+    def _pieces(self, index: int) -> dict[int, _Piece] | None:
         before = sizes_of(self.node.inputs[0])
         after = [sizes_of(output) for output in self.node.outputs]
         if before is None:
@@ -141,58 +158,33 @@ class _Split(_Part):
         known = [size for size in found if isinstance(size, int)]
         if len(known) != len(after) or sum(known) != before[axis]:
             return None
-        return axis, sum(known[:index]), known[index]
+        return {axis: (sum(known[:index]), known[index])}
 
 
 class _Slice(_Part):
-    """Cuts one axis, which may be that of the channels or another."""
-
-    def takes(self, out: Live | None) -> bool:
-        """Return whether it is channels that are cut."""
-        piece = self._piece(0)
-        return piece is not None and out is not None and out.axis == piece[0]
-
-    def alive(self, index: int, alive: Alive) -> Live | None:
-        """Return what is alive of the piece, or all along of what it was cut from."""
-        live, piece = alive(self.node.inputs[0]), self._piece(index)
-        if live is None or piece is None or live.axis == piece[0]:
-            return super().alive(index, alive)
-        return live
-
-    def rounded(self, index: int, need: Live) -> Live | None:
-        """Return the same, if one axis is cut."""
-        return need if self._piece(index) is not None else None
-
-    def wanted(self, index: int, out: Live | None, alive: Alive) -> list[Cut]:
-        """Return the channels of the piece, or the same channels."""
-        if self.takes(out):
-            return super().wanted(index, out, alive)
-        rest: list[Cut] = [WHOLE] * (len(self.node.inputs) - 1)
-        return [WHOLE if out is None else {out.axis: out.channels}, *rest]
-
-    def _piece(self, index: int) -> tuple[int, int, int] | None:
+    def _pieces(self, index: int) -> dict[int, _Piece] | None:
         del index
         before, after = sizes_of(self.node.inputs[0]), sizes_of(self.node.outputs[0])
-        starts = constant_ints(self.node.inputs[1])
-        if before is None or after is None or starts is None:
+        starts, axes, steps = (self._constant(place) for place in (1, 3, 4))
+        if before is None or after is None or not starts or axes == [] or steps == []:
             return None
-        axes, steps = (self._constant(place) for place in (3, 4))
         named = [axis % len(before) for axis in axes or range(len(starts))]
-        cut = [axis for axis in named if before[axis] != after[axis]]
-        if axes == [] or steps == [] or len(cut) != 1:
-            return None
-        (axis,) = cut
-        place, size, total = named.index(axis), after[axis], before[axis]
-        one_by_one = steps is None or all(step == 1 for step in steps)
-        if not one_by_one or not isinstance(size, int) or not isinstance(total, int):
-            return None
-        start = starts[place]
-        return axis, min(max(start + total if start < 0 else start, 0), total), size
+        return {
+            axis: _piece(start, step, before[axis], after[axis])
+            for axis, start, step in zip(named, starts, steps or [1] * len(named), strict=True)
+            if step != 1 or before[axis] != after[axis]
+        }
 
     def _constant(self, place: int) -> list[int] | None:
         """Return an input that may be left out; nothing in it where it is not constant."""
         given = self.node.inputs[place] if len(self.node.inputs) > place else None
         return None if given is None else constant_ints(given) or []
+
+
+def _piece(start: int, step: int, total: int | str, size: int | str) -> _Piece:
+    if step != 1 or not isinstance(total, int) or not isinstance(size, int):
+        return None
+    return min(max(start + total if start < 0 else start, 0), total), size
 
 
 class _ShapeOf(Rule):

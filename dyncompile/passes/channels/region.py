@@ -45,20 +45,16 @@ class BudgetRegion:
         self.graph = graph
         self.budgets = budgets
         self.decision = budgets[0].decision
-        decides = len(groups) > 1
         self.groups = [
-            [
-                LiveChannels(graph, At(self.decision, level, len(group) == 1), decides=decides)
-                for level in group
-            ]
+            [LiveChannels(graph, At(self.decision, level, len(group) == 1)) for level in group]
             for group in groups
         ]
         self._every = [live for group in self.groups for live in group]
-        self._unbudgeted = LiveChannels(graph, At(self.decision, None, alone=True), decides=decides)
+        self._unbudgeted = LiveChannels(graph, At(self.decision, None, alone=True))
         self._own = {budget.node for budget in budgets}
         self.nodes: dict[ir.Node, None] = {}
         for node in graph:
-            if self._is_changed(node) or self._chooses_changed(node):
+            if self._is_idle(node) or self._is_changed(node) or self._chooses_changed(node):
                 self.nodes[node] = None
 
     def check(self) -> None:
@@ -86,6 +82,10 @@ class BudgetRegion:
                 if live.alive(value) is not None:
                     found.setdefault(f"output {value.name!r}", "the network returns all channels")
         return [Barrier(at, why) for at, why in found.items()]
+
+    def _is_idle(self, node: ir.Node) -> bool:
+        """Whether no level needs what a node computes."""
+        return not any(live.is_needed(output) for live in self._every for output in node.outputs)
 
     def _is_changed(self, node: ir.Node) -> bool:
         return node in self._own or any(
@@ -172,7 +172,7 @@ class BudgetRegion:
 
     def _has_less_to_multiply(self, node: ir.Node) -> bool:
         return any(
-            rule.weighted and _cuts(live.wanted(node, 0)[1])
+            rule.weighted and any(_cuts(cut) for cut in live.wanted(node, 0)[:2])
             for live in self._every
             if (rule := live.rule(node)) is not None and live.is_needed(node.outputs[0])
         )

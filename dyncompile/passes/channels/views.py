@@ -87,7 +87,36 @@ class _Reshape(_View):
         found = super().link(into=into, out=out)
         if spelled is None or found is None:
             return None
-        return None if spelled[found[1]] == 0 and found[0] != found[1] else found
+        copied = {place for place, size in enumerate(spelled) if size == 0}
+        return None if found[0] != found[1] and copied & {*found[:2]} else found
+
+
+class _Squeeze(_View):
+    def link(
+        self, *, into: int | None = None, out: int | None = None
+    ) -> tuple[int, int, int] | None:
+        """Return the same as for other views, unless a single channel would be squeezed too."""
+        is_named = "axes" in self.node.attributes or any(self.node.inputs[1:])
+        return super().link(into=into, out=out) if is_named else None
+
+
+class _Gather(_View):
+    """Takes entries along another axis."""
+
+    def link(
+        self, *, into: int | None = None, out: int | None = None
+    ) -> tuple[int, int, int] | None:
+        """Return where an axis goes along which nothing is taken."""
+        sizes = [sizes_of(value) for value in self.node.inputs]
+        if sizes[0] is None or sizes[1] is None:
+            return None
+        given = self.node.attributes.get("axis")
+        axis = (given.as_int() if given is not None else 0) % len(sizes[0])
+        places = [*range(axis), *[axis] * len(sizes[1]), *range(axis + 1, len(sizes[0]))]
+        if into is not None:
+            return None if into == axis else (into, places.index(into), 1)
+        assert out is not None
+        return None if places[out] == axis else (places[out], out, 1)
 
 
 class _Transpose(_View):
@@ -232,11 +261,13 @@ def _without_ones(sizes: Sequence[int | str]) -> list[int | str]:
 
 
 VIEWS: dict[str, Callable[[ir.Node, At], Rule]] = {
-    **dict.fromkeys(("Flatten", "Squeeze", "Unsqueeze"), _View),
+    **dict.fromkeys(("Flatten", "Unsqueeze"), _View),
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"), _Reduce),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd"), _Reduce),
     **dict.fromkeys(("ReduceLogSum", "ReduceLogSumExp"), _ReduceNotZero),
     "Expand": _Expand,
+    "Gather": _Gather,
     "Reshape": _Reshape,
+    "Squeeze": _Squeeze,
     "Transpose": _Transpose,
 }

@@ -32,6 +32,10 @@ class _Convolution(Rule):
         given = self.node.attributes.get("group")
         return 1 if given is None else given.as_int()
 
+    @property
+    def _bias(self) -> ir.Value | None:
+        return self.node.inputs[2] if len(self.node.inputs) > 2 else None
+
     def _channels(self) -> tuple[int, int] | None:
         """Return how many channels there are in the output and in the input."""
         sizes = sizes_of(self.node.outputs[0]), sizes_of(self.node.inputs[0])
@@ -41,17 +45,18 @@ class _Convolution(Rule):
         return (out, into) if isinstance(out, int) and isinstance(into, int) else None
 
     def alive(self, index: int, alive: Alive) -> Live | None:
-        """Return that all are; those of dead groups only where a bias is not zero."""
+        """Return that all are; of dead groups, those with a bias that is not zero."""
         del index
         live, channels = alive(self.node.inputs[0]), self._channels()
         if self._groups == 1 or live is None or live.axis != 1 or channels is None:
             return None
-        bias = _not_zero(self.node.inputs[2] if len(self.node.inputs) > 2 else None)
+        bias = _not_zero(self._bias)
         if bias is None or not self.at.alone:
             return None
         out, into = channels
+        each = out // self._groups
         groups = live.channels.gathered(into // self._groups)
-        return Live(1, groups.spread(out // self._groups) | Channels.of(out, bias))
+        return Live(1, (groups | Channels.of(out, bias).gathered(each)).spread(each))
 
     def rounded(self, index: int, need: Live) -> Live | None:
         """Return whole groups; all where several levels share the node."""
@@ -103,6 +108,8 @@ class _Convolution(Rule):
             return "the channels are not along its axis 1"
         if not self.at.alone:
             return "the number of its groups cannot change at run time"
+        if _not_zero(self._bias) == []:
+            return "its groups have dead channels beside others, or what follows reads all"
         return "its bias gives dead channels a value, and what follows reads it"
 
 
