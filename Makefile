@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := cpu,methods,dev
-TABLES := paths published optimize dgate
+TABLES := paths published optimize budgets dgate idp
 
 .DEFAULT_GOAL := test
 .PHONY: demo test bench browser lint types clean

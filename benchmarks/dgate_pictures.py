@@ -12,9 +12,10 @@ import numpy as np
 
 from benchmarks.dgate_levels import Found, Level
 from benchmarks.dgate_statics import Statics
+from benchmarks.svg_files import svg_file
 from dyncompile.reporting.pictures.axes import Row, RowSheet, stack
 from dyncompile.reporting.sheet import GREY, INK, WIDE, Key, Pen, Sheet, legend_height, shades
-from dyncompile.reporting.svg import markup_of, style
+from dyncompile.reporting.svg import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,28 +25,14 @@ BINS = 10
 SHOWN, SIZE, GAP = 10, 80, 5  # images of an exit, and their pixels
 SEED = 0
 
-_HEAD = (
-    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" ',
-    '<rect width="100%" height="100%" fill="#fff"/>',
-)
-
 
 def draw_all(found: Found, statics: Statics) -> Iterator[tuple[str, bytes]]:
     """Yield the name of each picture and its file; what the images do not give is left out."""
     with style(WIDE):
-        yield "tradeoff", _file(_tradeoff(found, statics), "tradeoff", "Accuracy against work.")
+        yield "tradeoff", svg_file(_tradeoff(found, statics), "tradeoff", "Accuracy against work.")
         if found.study.data.test.difficulty is not None:
-            yield "exits", _file(_exits(found), "exits", "Exits against difficulty.")
-        yield "images", _file(_images(found), "images", "Images that leave at each exit.")
-
-
-def _file(sheet: Sheet, name: str, seen: str) -> bytes:
-    """Return a drawing as a file: with a namespace, a size, and white below."""
-    start, ground = _HEAD
-    start = start.format(width=sheet.screen.width, height=round(sheet.height))
-    markup = markup_of(sheet, name, seen).replace("<svg ", start, 1)
-    first = markup.index(">") + 1
-    return f"{markup[:first]}{ground}{markup[first:]}\n".encode()
+            yield "exits", svg_file(_exits(found), "exits", "Exits against difficulty.")
+        yield "images", svg_file(_images(found), "images", "Images that leave at each exit.")
 
 
 # --- accuracy against work and time -----------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["peer_rows", "ratio_row", "size_row", "size_rows", "torch_rows", "weigh"]
+__all__ = ["peer_rows", "ratio_row", "size_row", "size_rows", "torch_rows", "weigh", "weigh_bare"]
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +77,7 @@ def torch_rows(
 
 def size_row(title: str, ours: Path, static: Path, decisions: int) -> Row:
     """Return the bytes that our file has more than a static one, per decision."""
-    extra = (weigh(ours) - _weigh_bare(static)) / decisions
+    extra = (weigh(ours) - weigh_bare(static)) / decisions
     return Row(title, "static, bare", "file", None, extra, "B/decision", DECISION_BYTES)
 
 
@@ -94,7 +94,7 @@ def weigh(path: Path) -> int:
     return path.stat().st_size + (data.stat().st_size if data.exists() else 0)
 
 
-def _weigh_bare(path: Path) -> int:
+def weigh_bare(path: Path) -> int:
     """Count the bytes without what torch notes about the source of each node."""
     model = ir.load(path)
     ir_passes.ClearMetadataAndDocStringPass()(model)

@@ -158,7 +158,7 @@ def compile_time(bench: Bench) -> Iterator[Row]:
 
 def _passes_seconds(bench: Bench, marked: ir.Model) -> float:
     seconds = 0.0
-    for step in pipeline.run(marked, ort.PASSES):
+    for step in pipeline.run(marked, ort.passes()):
         bench.say(f"  {step.name}: {step.seconds:.3f} s, {step.nodes} nodes")
         seconds += step.seconds
     return seconds

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from benchmarks.dgate_tables import GRIDS, Grid
+from benchmarks import dgate_tables, idp_tables
+from benchmarks.dgate_tables import Grid
 from benchmarks.harness import COND, EAGER, STATIC, TORCH_COMPILE
 from benchmarks.rows import Results, Row
 from dyncompile.errors import InputError
@@ -203,5 +204,6 @@ SUMMARIES: Mapping[str, Summary | Grid] = {
             ),
         ),
     ),
-    **GRIDS,
+    **dgate_tables.GRIDS,
+    **idp_tables.GRIDS,
 }

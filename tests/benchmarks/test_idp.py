@@ -12,7 +12,8 @@ from torch import nn
 
 from benchmarks import idp_pictures
 from benchmarks.dgate_units import ABOVE, RIGHT
-from benchmarks.idp_artifact import artifact_rows, classes_of, level_macs
+from benchmarks.harness import STATIC, Bench
+from benchmarks.idp_artifact import KEPT, artifact_rows, classes_of, level_macs, time_rows
 from benchmarks.idp_compact import compact
 from benchmarks.idp_levels import SERIES, Found, alone_rows, found_of, level_rows, named
 from benchmarks.idp_study import HARD, IDP, ORDINARY, SANDWICH, Plan, Study
@@ -141,6 +142,16 @@ def test_the_artifact_computes_what_the_static_network_of_the_level_computes(stu
     net = study.recalibrated(IDP)
     static = [macs(compact(net, level), study.example) for level in range(2)]
     assert level_macs(study.artifact) == static
+
+
+def test_each_level_is_timed_beside_its_static_network_and_both_say_the_same(study: Study) -> None:
+    rows = list(time_rows(study, Bench(study.folder, 0.02, quick=True, say=lambda _: None)))
+    assert {(row.path, row.against) for row in rows if row.unit == "x"} == {
+        ("0.5", STATIC),
+        ("1", STATIC),
+    }
+    (whole,) = (row for row in rows if row.unit == KEPT and row.path == "1")
+    assert (whole.value, whole.note) == (None, "it saves nothing")
 
 
 def test_every_column_of_the_short_tables_finds_its_figures(study: Study, found: Found) -> None:
