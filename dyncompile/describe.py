@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import onnx_ir as ir
@@ -45,13 +45,16 @@ def manifest_from_model(
             )
         _check_fits(name, knob, inputs[name])
     found = _marked_decisions(model) if target == "marked" else _lowered_decisions(model)
+    decisions = tuple(found)
+    budgets = tuple(_marked_budgets(model) if target == "marked" else _lowered_budgets(model))
+    _check_counted(knobs, decisions, budgets)
     return Manifest(
         target=target,
         knobs=dict(knobs),
-        decisions=tuple(found),
+        decisions=decisions,
         operating_points=tuple(operating_points(knobs)),
         precision=_precision(model),
-        budgets=tuple(_marked_budgets(model) if target == "marked" else _lowered_budgets(model)),
+        budgets=budgets,
     )
 
 
@@ -65,6 +68,24 @@ def _check_fits(name: str, knob: Knob, value: ir.Value) -> None:
         where=f"knob {name!r}",
         remedy="Declare a knob of the same kind and length, or export the module again.",
     )
+
+
+def _check_counted(
+    knobs: Mapping[str, Knob], decisions: Iterable[Decision], budgets: Iterable[Budgets]
+) -> None:
+    """Budgets count channels for each level of their knob, also if it is another than traced."""
+    levels = {one.decision: one.levels for one in budgets}
+    for decision in decisions:
+        names = (decision.name, *(name for name, _ in decision.aliases))
+        count = next((levels[name] for name in names if name in levels), None)
+        for name in knobs.keys() & set(decision.values) if count else ():
+            knob = knobs[name]
+            if isinstance(knob, Levels) and len(knob.values) != count:
+                raise KnobError(
+                    f"it has {len(knob.values)} levels, and its channel budgets count for {count}.",
+                    where=f"knob {name!r}",
+                    remedy="Give one level per count.",
+                )
 
 
 def _precision(model: ir.Model) -> str:

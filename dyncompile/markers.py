@@ -166,20 +166,21 @@ def channel_budget(
             level of wrong type or shape, or another number of counts than the knob has levels.
     """
     where = _where("channel_budget", name)
-    if not isinstance(x, Tensor) or not -x.ndim < axis < x.ndim or axis in {0, -x.ndim}:
+    if not isinstance(x, Tensor) or not _is_axis(axis, x.ndim):
         kind = _spell(x) if isinstance(x, Tensor) else type(x).__name__
         raise MarkerError(
-            f"{kind} has no channels along axis {axis}.",
+            f"{kind} has no channels along axis {axis!r}.",
             where=where,
             remedy="Give a tensor of shape [N, C, ...], or say axis=; axis 0 is the batch.",
         )
+    axis = operator.index(axis) % x.ndim
     kept = _check_counts(where, counts, x.shape[axis])
     _check_level(where, level, len(kept), x)
     index, known = _decide_switch(level, len(kept), name)
     if torch.compiler.is_exporting():
-        budgeted: Tensor = _budget_op(x, index, kept, axis % x.ndim, known)
+        budgeted: Tensor = _budget_op(x, index, kept, axis, known)
         return budgeted
-    return _kept(x, index, kept, axis % x.ndim)
+    return _kept(x, index, kept, axis)
 
 
 def per_level(
@@ -375,16 +376,25 @@ def _check_shape(where: str, shape: Sequence[int], sides: Sequence[Tensor]) -> N
         )
 
 
+def _is_axis(axis: object, rank: int) -> bool:
+    """Whether it is a whole number of an axis other than the first."""
+    try:
+        place = operator.index(axis)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return -rank < place < rank and place != 0
+
+
 def _check_counts(where: str, counts: object, channels: int) -> list[int]:
     """Return the counts as Python ints."""
+    remedy = "Give a list with one whole number per level."
+    if isinstance(counts, Tensor) and torch.compiler.is_exporting():
+        problem = "the counts are a tensor, whose numbers a trace does not know."
+        raise MarkerError(problem, where=where, remedy=remedy)
     try:
         kept = [operator.index(count) for count in counts]  # type: ignore[attr-defined]
     except TypeError as error:
-        raise MarkerError(
-            f"the counts are {counts!r}.",
-            where=where,
-            remedy="Give a list with one whole number per level.",
-        ) from error
+        raise MarkerError(f"the counts are {counts!r}.", where=where, remedy=remedy) from error
     if not kept or kept != sorted(kept) or kept[0] < 1 or kept[-1] > channels:
         raise MarkerError(
             f"the counts {kept} do not say how many of {channels} channels each level keeps.",

@@ -89,8 +89,8 @@ def test_inspect_shows_knobs_and_the_tree_of_decisions(tmp_path: Path) -> None:
         "    │       ├── off: 0 MACs (0.0%), 0 B of weights",
         "    │       └── on: 1.02 k MACs (25.0%), 256 B of weights",
         "    │           └── width switch (also depth)",
-        "    │               ├── option 0: 0 MACs (0.0%), 0 B of weights",
-        "    │               └── option 1: 2.05 k MACs (50.0%), 999 B of weights",
+        "    │               ├── level 0: 0 MACs (0.0%), 0 B of weights",
+        "    │               └── level 1: 2.05 k MACs (50.0%), 999 B of weights",
         "    └── on: 999 MACs (24.4%), 1.26 MB of weights",
     ]
 

@@ -1,9 +1,12 @@
 import json
+from typing import Literal
 
 import onnx_ir as ir
+import pytest
 
 from dyncompile.describe import manifest_from_model
 from dyncompile.dialect import BUDGETS, DECISION
+from dyncompile.errors import KnobError
 from dyncompile.knobs import Levels
 from dyncompile.manifest import Barrier, Budgets, Decision, Side
 from tests.lowered import switched
@@ -58,6 +61,17 @@ def test_what_the_passes_note_of_budgets_goes_into_the_manifest() -> None:
             Budgets("level", 3, "slice", "Small.", (Barrier("softmax", "it mixes channels"),)),
         )
     assert [decision.name for decision in manifest.decisions] == ["level"]
+
+
+@pytest.mark.parametrize("target", ["marked", "onnx"])
+def test_a_knob_has_as_many_levels_as_its_budgets_count_for(
+    target: Literal["marked", "onnx"],
+) -> None:
+    model = parse(MARKED) if target == "marked" else on_level()
+    note = {"decision": "level", "levels": 3, "lowering": "slice", "why": "Small.", "barriers": []}
+    model.metadata_props[BUDGETS] = json.dumps([note])
+    with pytest.raises(KnobError, match=r"knob 'level': it has 2 levels, .* count for 3"):
+        manifest_from_model(model, {"level": Levels((0.5, 1.0))}, target)
 
 
 def test_a_graph_without_budgets_tells_of_none() -> None:

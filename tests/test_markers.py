@@ -571,6 +571,15 @@ def test_a_compiled_budget_agrees_and_trains(backend: str) -> None:
         same(*found)
 
 
+def test_counts_that_a_trace_does_not_know_are_refused() -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor, level: Tensor) -> Tensor:
+            return channel_budget(x, level, cast(list[int], torch.tensor([1, 2])), name="b")
+
+    with pytest.raises(MarkerError, match="channel_budget 'b': the counts are a tensor"):
+        torch.export.export(Net(), (X, torch.tensor(0)))
+
+
 def test_an_exported_budget_keeps_its_marker_and_agrees() -> None:
     class Budgeted(nn.Module):
         def forward(self, x: Tensor, level: Tensor) -> Tensor:
@@ -660,6 +669,16 @@ def with_knob(knob: Knob) -> Tensor:
         ),
         pytest.param(
             lambda: channel_budget(X, LEVELS[0], (1,), axis=-3), "axis -3", id="axis below"
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1,), axis=cast(int, "c")),
+            "axis 'c'",
+            id="axis of text",
+        ),
+        pytest.param(
+            lambda: channel_budget(X, LEVELS[0], (1,), axis=cast(int, 1.0)),
+            r"axis 1\.0",
+            id="float axis",
         ),
         pytest.param(
             lambda: channel_budget(X, LEVELS[0], (2, 1)),

@@ -21,6 +21,7 @@ from dyncompile.inspecting import (
     spell,
     values_table,
 )
+from dyncompile.knobs import Levels
 from dyncompile.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -45,10 +46,16 @@ def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Con
         names = ", ".join(decision.name for decision in manifest.decisions)
         console.print(f"Decisions ({len(manifest.decisions)}): {plain(names)}")
     else:
-        leveled = [budgets.decision for budgets in manifest.budgets]
-        console.print(decisions_tree(manifest.decisions, whole, leveled))
+        console.print(decisions_tree(manifest.decisions, whole, _leveled(manifest)))
     if manifest.budgets:
         console.print(budgets_tree(manifest.budgets), soft_wrap=False)
+
+
+def _leveled(manifest: Manifest) -> set[str]:
+    """Return the names of decisions whose options are levels."""
+    levels = {name for name, knob in manifest.knobs.items() if isinstance(knob, Levels)}
+    found = {d.name for d in manifest.decisions if levels & set(d.values)}
+    return found | {budgets.decision for budgets in manifest.budgets}
 
 
 def print_report(report: Report, console: Console) -> None:

@@ -53,7 +53,7 @@ def draw_data(inputs: Sequence[InputSpec], count: int, seed: int = 0) -> Data:
     rng = np.random.default_rng(seed)
     samples = [{spec.name: spec.draw(rng) for spec in inputs} for _ in range(count)]
     notes = (
-        "No data: the samples are noise, and may be decided on otherwise than data.",
+        "No data: the samples are noise, and what follows from data may be decided otherwise.",
         "No labels: nothing is said about accuracy.",
     )
     return Data(tuple(samples), notes=notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["fill_stand_ins", "stand_in"]
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from dyncompile.errors import GraphError
 from dyncompile.passes.constants import shared_constant
 from dyncompile.passes.scopes import Scopes
 
-_SIZES = "dyncompile.sizes"  # a stand-in: those of the value, dynamic ones as 1
+_SIZES = "dyncompile.sizes"  # a stand-in: those of the value, dynamic ones by name
 
 
 def stand_in(value: ir.Value) -> ir.Node:
@@ -28,8 +29,8 @@ def stand_in(value: ir.Value) -> ir.Node:
         )
     tensor = ir.tensor(np.zeros((1,) * rank, value.dtype.numpy()))
     node = ir.Node("", "Constant", [], [ir.AttrTensor("value", tensor)])
-    sizes = [size if isinstance(size, int) else 1 for size in value.shape or ()]
-    node.metadata_props[_SIZES] = ",".join(map(str, sizes))
+    sizes = [size if isinstance(size, int) else size.value for size in value.shape or ()]
+    node.metadata_props[_SIZES] = json.dumps(sizes)
     output = node.outputs[0]
     output.name, output.dtype = f"{value.name}.absent", tensor.dtype
     output.shape = ir.Shape((1,) * rank)
@@ -45,9 +46,9 @@ def fill_stand_ins(model: ir.Model) -> None:
     """
     scopes = Scopes(model.graph)
     for node in list(model.graph.all_nodes()):
-        text = node.metadata_props.pop(_SIZES, None)
-        sizes = [int(size) for size in text.split(",")] if text else []
-        if np.prod(sizes) > 1 and any(_is_read(v, node, scopes) for v in _returned(node, scopes)):
+        sizes = json.loads(node.metadata_props.pop(_SIZES, "[]"))
+        is_one = all(size == 1 for size in sizes)
+        if not is_one and any(_is_read(v, node, scopes) for v in _returned(node, scopes)):
             _fill(node, sizes, model.graph)
 
 
@@ -96,17 +97,38 @@ def _excludes(user: ir.Node, name: str, options: frozenset[int], scopes: Scopes)
     return False
 
 
-def _fill(node: ir.Node, sizes: list[int], home: ir.Graph) -> None:
+def _fill(node: ir.Node, sizes: list[int | str | None], home: ir.Graph) -> None:
+    """Put zeros in the place of a stand-in; a dynamic size is read off an input that has it."""
     value, graph = node.outputs[0], node.graph
     assert isinstance(graph, ir.Graph)
     assert value.dtype is not None
-    name = "dims." + "x".join(map(str, sizes))
-    shape = shared_constant(home, name, np.asarray(sizes, np.int64))
+    named = {
+        str(size.value): (given, axis)
+        for given in home.inputs
+        for axis, size in enumerate(given.shape or ())
+        if isinstance(size, ir.SymbolicDim) and size.value is not None
+    }
+    dynamic = {axis: named[size] for axis, size in enumerate(sizes) if size in named}
+    known = np.asarray([size if isinstance(size, int) else 1 for size in sizes], np.int64)
+    parts = [shared_constant(home, "dims." + "x".join(map(str, known)), known)]
+    if dynamic:
+        one = [shared_constant(home, f"dims.{n}", np.asarray([n], np.int64)) for n in known]
+        parts = [one[axis] for axis in range(len(sizes))]
+    for axis, (given, source) in dynamic.items():
+        bounds = [ir.AttrInt64("start", source), ir.AttrInt64("end", source + 1)]
+        read = ir.Node("", "Shape", [given], bounds)
+        graph.insert_before(node, read)
+        parts[axis] = read.outputs[0]
+    if dynamic:
+        joined = ir.Node("", "Concat", parts, [ir.AttrInt64("axis", 0)])
+        graph.insert_before(node, joined)
+        parts = [joined.outputs[0]]
     zero = ir.tensor(np.zeros(1, value.dtype.numpy()))
-    filled = ir.Node("", "ConstantOfShape", [shape], [ir.AttrTensor("value", zero)])
+    filled = ir.Node("", "ConstantOfShape", parts, [ir.AttrTensor("value", zero)])
     graph.insert_before(node, filled)
     result = filled.outputs[0]
-    result.type, result.shape = value.type, ir.Shape(sizes)
+    result.type = value.type
+    result.shape = ir.Shape([size if isinstance(size, int) else None for size in sizes])
     result.name, value.name = value.name, None
     value.replace_all_uses_with(result, replace_graph_outputs=True)
     graph.remove(node)

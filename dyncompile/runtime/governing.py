@@ -6,17 +6,18 @@ __all__ = ["govern", "graded_points"]
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from dyncompile.errors import InputError
 from dyncompile.knobs import Knob
-from dyncompile.manifest import OperatingPoint
+from dyncompile.manifest import Decision, OperatingPoint
 from dyncompile.runtime.budget import Budget
 from dyncompile.runtime.calibrating import Calibrator, Points
-from dyncompile.runtime.calibration import Calibration
+from dyncompile.runtime.calibration import Calibration, Latency
 from dyncompile.runtime.governor import Governor, Outputs
+from dyncompile.runtime.grading import grades_by_time
 from dyncompile.runtime.ladder import Rung
 
 GradedPoint = tuple[OperatingPoint, float | None]
@@ -46,25 +47,32 @@ def graded_points(
 def govern(
     call: Callable[..., Outputs],
     knobs: Mapping[str, Knob],
+    decisions: Iterable[Decision],
     graded: Sequence[GradedPoint],
     known: Calibration,
     budget: Budget,
 ) -> Governor:
     """Return a governor over points that have been measured, all of them.
 
-    Without a quality, what takes longer on average is better. Where nothing fits even without
-    load, a ``RuntimeWarning`` says so.
+    Without a quality, what takes longer on average is better, and so is a level that computes
+    more. Where nothing fits even without load, a ``RuntimeWarning`` says so.
     """
-    rungs = []
-    for point, grade in graded:
-        latency = known.at(point)
-        assert latency, "what was missing has been measured"
-        quality = latency.mean_ms if grade is None else grade
-        rungs.append(Rung.of(latency, budget.percentile, quality))
+    latencies = [_measured(known, point) for point, _ in graded]
+    by_time = grades_by_time(latencies, knobs, decisions)
+    rungs = [
+        Rung.of(latency, budget.percentile, default if grade is None else grade)
+        for latency, default, (_, grade) in zip(latencies, by_time, graded, strict=True)
+    ]
     governor = Governor(call, knobs, rungs, budget)
     if not governor.picked.fits:
         warnings.warn(f"{governor.picked}.", RuntimeWarning, stacklevel=3)
     return governor
+
+
+def _measured(known: Calibration, point: OperatingPoint) -> Latency:
+    latency = known.at(point)
+    assert latency, "what was missing has been measured"
+    return latency
 
 
 def _grades(quality: object, count: int) -> list[float]:

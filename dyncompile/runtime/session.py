@@ -253,7 +253,7 @@ class Net:
             points: What to choose from: values of knobs by name, those left out at their
                 defaults. When left out, ``operating_points``.
             quality: For each of them, how good it is, such as its accuracy. When left out, what
-                takes longer on average is better.
+                takes longer on average is better, and so is a level that computes more.
             samples: What to measure with where that has not been done on data, as for
                 ``calibrate``; it is done once per machine, and takes some seconds.
 
@@ -266,7 +266,7 @@ class Net:
         budget = Budget(milliseconds, percentile)
         graded = graded_points(self._calibrator, points, quality)
         known = self._calibrator.known(self, [point for point, _ in graded], samples)
-        return govern(self, self.knobs, graded, known, budget)
+        return govern(self, self.knobs, self.decisions, graded, known, budget)
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{spec.name}: {spec}" for spec in self._arguments.inputs)

@@ -13,7 +13,7 @@ import pytest
 from dyncompile import artifact
 from dyncompile.errors import DyncompileError, InputError, KnobError
 from dyncompile.knobs import Levels, Threshold
-from dyncompile.manifest import Manifest, OperatingPoint
+from dyncompile.manifest import Decision, Manifest, OperatingPoint, Side
 from dyncompile.runtime import Latency, Net, calibrating, load
 from tests.lowered import NESTED_MANIFEST, SWITCH_DECISIONS, SWITCH_MANIFEST, nested, switched
 from tests.support import parse
@@ -80,6 +80,23 @@ def test_the_best_level_that_fits_runs(
         np.testing.assert_allclose(np.asarray(governed(ONES)), OUTPUTS[level], rtol=1e-6)
         np.testing.assert_array_equal(np.asarray(governed(x=ONES)), np.asarray(governed(ONES)))
     assert governed.picked.fits
+
+
+def test_a_level_that_computes_more_is_better_even_where_it_is_faster(tmp_path: Path) -> None:
+    sides = tuple(Side(macs, 0) for macs in (1, 4, 9))
+    manifest = Manifest(
+        "onnx",
+        SWITCH_MANIFEST.knobs,
+        (Decision("level", "switch", ("level",), (), sides),),
+        LEVELS,
+    )
+    artifact.write(switched(), manifest, tmp_path / "net.onnx")
+    net = load(tmp_path / "net.onnx", threads=1)
+    keep(net, 1, 3, 2)
+    governed = net.within(9 * HOUR)
+    assert governed.points == (LEVELS[0], LEVELS[2])
+    assert governed.picked.point == {"level": 2}
+    assert net.within(9 * HOUR, quality=[1, 3, 2]).picked.point == {"level": 1}
 
 
 @pytest.mark.parametrize(("percentile", "level"), [(95, 0), (50, 1)])

@@ -7,15 +7,18 @@ __all__ = ["convert"]
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
+from numbers import Integral
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
-from dyncompile.errors import InputError, one_line
+from dyncompile.errors import InputError, KnobError, one_line
 from dyncompile.methods.idp.counts import IncompleteLayer, check_ratios
 from dyncompile.methods.idp.layers import Asked, incomplete_layers
-from dyncompile.methods.idp.looking import look
+from dyncompile.methods.idp.looking import WeightedLayer, look
 from dyncompile.methods.idp.network import IncompleteNet, default_knobs, knobs_of
 from dyncompile.methods.idp.norms import with_level_norms
 from dyncompile.methods.idp.profiles import Profile, coefficients
@@ -72,17 +75,17 @@ def convert(  # noqa: PLR0913 - every option by name
             the example.
         KnobError: the default is not the index of a level.
     """
-    kept = (complete,) if isinstance(complete, str) else complete or ()
-    asked = Asked(check_ratios(ratios), counts or {}, kept, multiple)
     coefficients(profile, 4)
-    _check_options(net, example, multiple, norm)
+    _check_net(net)
+    _check_options(example, multiple, norm, default)
+    asked = Asked(check_ratios(ratios), _named(counts), _names(complete), int(multiple))
     net = _copied(unwrapped(net))
     seen = look(net, example, default_knobs(net, example))
     layers = incomplete_layers(net, seen, asked)
     ends = _ends(ranges, asked)
     if ends:
         _repeat_ends(net, list(seen.features), ends)
-    result = IncompleteNet(net, layers, asked.ratios, default, ends)
+    result = IncompleteNet(net, layers, asked.ratios, int(default), ends)
     with_level_norms(net, len(asked.ratios), switchable=norm == "switchable")
     _put_profile(net, layers, profile)
     result.training = net.training
@@ -95,10 +98,13 @@ def _copied(net: nn.Module) -> nn.Module:
     try:
         return deepcopy(net)
     except Exception as error:  # whatever the parts of a network raise
+        is_unfinished = any(map(is_lazy, (*net.parameters(), *net.buffers())))
         raise InputError(
             f"it cannot be copied: {one_line(error)}.",
             where=type(net).__name__,
-            remedy="Convert it before it runs, or take out what Python does not copy.",
+            remedy="Run it once on the example, so that its lazy parts know their sizes."
+            if is_unfinished
+            else "Convert it before it runs, or take out what Python does not copy.",
         ) from error
 
 
@@ -125,24 +131,46 @@ def _repeat_ends(net: nn.Module, names: Sequence[str], ends: Sequence[int]) -> N
 # --- checks -----------------------------------------------------------------------------------
 
 
-def _check_options(net: object, example: object, multiple: object, norm: str) -> None:
+def _check_net(net: object) -> None:
     if not isinstance(net, nn.Module):
         raise InputError(
             f"this is {type(net).__name__}, not a torch.nn.Module.",
             where="net",
             remedy="Pass the network itself.",
         )
-    if not isinstance(example, Tensor) or not example.ndim or not len(example):
-        raise InputError(
-            "it is not one tensor with the batch first.",
-            where="example",
-            remedy="Give a tensor such as torch.zeros(1, 3, 32, 32).",
+    if isinstance(net, IncompleteNet | torch.jit.ScriptModule):
+        known = (
+            "runs at several widths already" if isinstance(net, IncompleteNet) else "is TorchScript"
         )
+        raise InputError(
+            f"it {known}.", where=type(net).__name__, remedy="Pass the network it was made from."
+        )
+    for name, part in net.named_modules():
+        if isinstance(part, WeightedLayer) and not _has_weight(part):
+            raise InputError(
+                "a hook makes its weight anew in each call, as weight_norm and pruning do.",
+                where=f"layer {name!r}",
+                remedy="Use torch.nn.utils.parametrizations, or make the weight permanent.",
+            )
     if "level" in knobs_of(net):
         raise InputError(
             "it has a knob of the name 'level' already.",
             where=type(net).__name__,
             remedy="Give that one another name.",
+        )
+
+
+def _has_weight(layer: nn.Module) -> bool:
+    own = {*dict(layer.named_parameters(recurse=False)), *dict(layer.named_buffers(recurse=False))}
+    return "weight" in own or parametrize.is_parametrized(layer, "weight")
+
+
+def _check_options(example: object, multiple: object, norm: str, default: object) -> None:
+    if not isinstance(example, Tensor) or not example.ndim or not len(example):
+        raise InputError(
+            "it is not one tensor with the batch first.",
+            where="example",
+            remedy="Give a tensor such as torch.zeros(1, 3, 32, 32).",
         )
     if norm not in NORMS:
         raise InputError(
@@ -150,12 +178,40 @@ def _check_options(net: object, example: object, multiple: object, norm: str) ->
             where=f"norm {norm!r}",
             remedy="Name one of these.",
         )
-    if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
+    if not isinstance(default, Integral):
+        raise KnobError(
+            f"{default!r} is no index of a level.",
+            where="default",
+            remedy="Give a whole number, such as 0 for the first.",
+        )
+    if isinstance(multiple, bool) or not isinstance(multiple, Integral) or multiple < 1:
         raise InputError(
             f"{multiple!r} is nothing to round up to.",
             where="multiple",
             remedy="Give 1, or what kernels like, such as 8 or 16.",
         )
+
+
+def _named(counts: Mapping[str, Sequence[int]] | None) -> Mapping[str, Sequence[int]]:
+    if counts is None or isinstance(counts, Mapping):
+        return counts or {}
+    raise InputError(
+        f"this is {type(counts).__name__}, not a dict of counts by layer.",
+        where="counts",
+        remedy='Write it as {"blocks.0.conv": (8, 16, 24, 32)}.',
+    )
+
+
+def _names(complete: Iterable[str] | None) -> Iterable[str]:
+    if isinstance(complete, str):
+        return (complete,)
+    if complete is None or isinstance(complete, Iterable):
+        return complete or ()
+    raise InputError(
+        f"this is {type(complete).__name__}, not the names of layers.",
+        where="complete",
+        remedy='Write it as ("classifier", "blocks.0").',
+    )
 
 
 def _ends(ranges: Sequence[float] | None, asked: Asked) -> list[int] | None:

@@ -7,6 +7,7 @@ __all__ = ["fit"]
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from dyncompile.errors import InputError
 from dyncompile.methods.idp.network import IncompleteNet
 from dyncompile.methods.idp.ranging import held_in_range
 from dyncompile.methods.idp.truncating import Truncated, straight_gradients
-from dyncompile.methods.idp.trying import check_runs
+from dyncompile.methods.idp.trying import check_incomplete, check_runs
 from dyncompile.progress import Progress, untold
 from dyncompile.training import Recipe, train
 
@@ -69,6 +70,7 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
             data does not fit it.
         ArtifactError: the checkpoint cannot be read or written, or is of another training.
     """
+    check_incomplete(net)
     mean = _mean(truncation)
     _check_options(net, gradient, across)
     check_runs(net, data)
@@ -110,7 +112,7 @@ def _mean(truncation: object) -> float | None:
         return None
     if truncation == "exponential":
         return MEAN
-    is_number = isinstance(truncation, (int, float)) and not isinstance(truncation, bool)
+    is_number = isinstance(truncation, Real) and not isinstance(truncation, bool)
     if is_number and 0 < truncation < math.inf:  # type: ignore[operator]
         return float(truncation)  # type: ignore[arg-type]
     raise InputError(

@@ -7,10 +7,12 @@ __all__ = ["IncompleteNet", "default_knobs", "knobs_of"]
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from dyncompile.errors import InputError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.markers import channel_budget
 from dyncompile.methods.idp.counts import IncompleteLayer
@@ -75,10 +77,14 @@ class IncompleteNet(nn.Module):
             x: What the backbone takes.
             level: ``int64[]``; None is the default of the knob.
             knobs: Of the backbone; those left out are at their defaults.
+
+        Raises:
+            InputError: the level is no index.
+            MarkerError: it is a tensor of wrong type or shape.
         """
         if level is None:
             level = self._levels.default
-        index = level if isinstance(level, Tensor) else torch.tensor(level, device=x.device)
+        index = level if isinstance(level, Tensor) else _index(level, x.device)
         return self._run(
             x,
             lambda layer, z: channel_budget(z, index, layer.counts, axis=layer.axis, name="level"),
@@ -147,6 +153,16 @@ def default_knobs(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
         name: torch.tensor(knob.array(name).tolist(), device=x.device)
         for name, knob in knobs_of(net).items()
     }
+
+
+def _index(level: object, device: torch.device) -> Tensor:
+    if isinstance(level, bool) or not isinstance(level, Integral):
+        raise InputError(
+            f"{level!r} is no index of a level.",
+            where="level",
+            remedy="Give a whole number, 0 for the narrowest, or an int64 tensor.",
+        )
+    return torch.tensor(int(level), device=device)
 
 
 def _cutter(cut: Cut, layer: IncompleteLayer) -> Hook:

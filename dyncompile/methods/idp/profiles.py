@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dyncompile.errors import InputError
+from dyncompile.errors import InputError, one_line
 
 Profile = str | Sequence[float] | Callable[[int], Any]
 
@@ -99,9 +99,9 @@ def _found(profile: Profile, channels: int) -> NDArray[np.float64]:
                 remedy="Name one of these, or give plateaus such as (1, 0.5, 0.25).",
             )
         return PROFILES[profile](channels)
+    if callable(profile):
+        return _called(profile, channels)
     try:
-        if callable(profile):
-            return np.asarray(profile(channels), np.float64)
         plateaus = np.asarray(profile, np.float64)
         place = np.arange(channels) * len(plateaus) // channels
         return plateaus[place]
@@ -110,6 +110,17 @@ def _found(profile: Profile, channels: int) -> NDArray[np.float64]:
             "this is no profile.",
             where=f"profile {_spell(profile)}",
             remedy=f"Name one of {', '.join(PROFILES)}, or give plateaus such as (1, 0.5, 0.25).",
+        ) from error
+
+
+def _called(profile: Callable[[int], Any], channels: int) -> NDArray[np.float64]:
+    try:
+        return np.asarray(profile(channels), np.float64)
+    except Exception as error:  # whatever the user's function raises
+        raise InputError(
+            f"it fails for {channels} channels: {one_line(error)}.",
+            where=f"profile {_spell(profile)}",
+            remedy="Give a function from the number of channels to as many coefficients.",
         ) from error
 
 

@@ -6,6 +6,7 @@ __all__ = ["recalibrate"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset, Subset
 from dyncompile.errors import InputError
 from dyncompile.methods.idp.network import IncompleteNet
 from dyncompile.methods.idp.norms import BatchNorm
+from dyncompile.methods.idp.trying import check_incomplete, check_indexed
 from dyncompile.progress import Progress, untold
 from dyncompile.training import in_batches
 from dyncompile.training.batches import check_dataset
@@ -48,15 +50,17 @@ def recalibrate(  # noqa: PLR0913 - every option by name
         progress: Called with the level, what is done and what there is to do.
 
     Raises:
-        InputError: there is no batch normalisation, too few samples, or the data does not fit
-            the network. The statistics are what they were then.
+        InputError: there is no batch normalisation, too few samples, an option is no number, or
+            the data does not fit the network. The statistics are what they were then.
     """
+    check_incomplete(net)
     if not net.norms():
         raise InputError(
             "it has no batch normalisation with statistics, so there is nothing to recalibrate.",
             where=type(net.backbone).__name__,
             remedy="Leave recalibrate out.",
         )
+    _check_whole(seed=seed, workers=workers)
     chosen = _drawn(data, samples, batch_size, seed)
     tell = progress or untold
     device = device_of(net)
@@ -73,7 +77,7 @@ def recalibrate(  # noqa: PLR0913 - every option by name
                 in_batches(
                     run,
                     chosen,
-                    batch_size=batch_size,
+                    batch_size=int(batch_size),
                     workers=workers,
                     progress=lambda _, done, total, level=level: tell(  # type: ignore[misc]
                         f"level {level}", done, total
@@ -81,10 +85,19 @@ def recalibrate(  # noqa: PLR0913 - every option by name
                 )
 
 
+def _check_whole(**options: object) -> None:
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+            raise InputError(
+                f"{value!r} is no whole number from 0.", where=name, remedy="Give one, such as 0."
+            )
+
+
 def _drawn(data: Dataset[Any], samples: int, batch_size: int, seed: int) -> Subset[Any]:
+    check_indexed(data)
     size = check_dataset(data)
     for name, value in (("samples", samples), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 2:
             raise InputError(
                 f"{value!r} samples have no variance to measure.",
                 where=name,

@@ -6,6 +6,7 @@ __all__ = ["Sandwich", "fit_sandwich"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch.utils.data import Dataset
 
 from dyncompile.errors import InputError
 from dyncompile.methods.idp.network import IncompleteNet
-from dyncompile.methods.idp.trying import check_runs
+from dyncompile.methods.idp.trying import check_incomplete, check_runs
 from dyncompile.progress import Progress
 from dyncompile.training import Recipe, train
 from dyncompile.training.loss import cross_entropy_of
@@ -62,6 +63,7 @@ def fit_sandwich(  # noqa: PLR0913 - one entry point, every option by name
             fit it.
         ArtifactError: the checkpoint cannot be read or written, or is of another training.
     """
+    check_incomplete(net)
     _check_options(net, middle)
     check_runs(net, data)
     train(
@@ -118,7 +120,7 @@ class Sandwich:
 
 
 def _check_options(net: IncompleteNet, middle: object) -> None:
-    if isinstance(middle, bool) or not isinstance(middle, int) or middle < 0:
+    if isinstance(middle, bool) or not isinstance(middle, Integral) or middle < 0:
         raise InputError(
             f"{middle!r} is no number of widths.",
             where="middle",

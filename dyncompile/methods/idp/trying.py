@@ -1,16 +1,45 @@
-"""Whether data fits a network, before it is trained."""
+"""Whether there is a network to train, and data that fits it."""
 
 from __future__ import annotations
 
-__all__ = ["check_runs"]
+__all__ = ["check_incomplete", "check_indexed", "check_runs"]
 
 from typing import Any
 
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
+from dyncompile.errors import InputError
 from dyncompile.methods.idp.network import IncompleteNet
 from dyncompile.training import in_batches
 from dyncompile.training.batches import check_dataset
+
+
+def check_incomplete(net: object) -> None:
+    """See that a network runs at several widths.
+
+    Raises:
+        InputError: it is another.
+    """
+    if not isinstance(net, IncompleteNet):
+        raise InputError(
+            f"this is {type(net).__name__}, which has no levels.",
+            where="net",
+            remedy="Pass what idp.convert returns.",
+        )
+
+
+def check_indexed(data: object) -> None:
+    """See that samples can be picked, as from a loader of batches they cannot.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if isinstance(data, DataLoader):
+        raise InputError(
+            "this gives batches, and batches are made here.",
+            where=type(data).__name__,
+            remedy="Give its dataset, data.dataset.",
+        )
 
 
 def check_runs(net: IncompleteNet, data: Dataset[Any]) -> None:
@@ -19,5 +48,6 @@ def check_runs(net: IncompleteNet, data: Dataset[Any]) -> None:
     Raises:
         InputError: the dataset is not one of samples and labels, or the network fails on them.
     """
+    check_indexed(data)
     check_dataset(data)
     in_batches(net, Subset(data, [0]))

@@ -109,7 +109,7 @@ class _Part(Rule):
     def takes(self, out: Live | None) -> bool:
         """Return whether it is spans of its input, whatever the channels are."""
         del out
-        pieces = self._pieces(0)
+        pieces = self._pieces(0) or {}
         return bool(pieces) and None not in pieces.values()
 
     def alive(self, index: int, alive: Alive) -> Live | None:

@@ -161,20 +161,32 @@ class BudgetRegion:
             if self._has_less_to_multiply(node):
                 return True
             for value, neighbour in _neighbours(node):
-                changed = neighbour in self.nodes and neighbour not in seen
-                if changed and any(
-                    live.is_needed(value) and live.present(value) is not None
-                    for live in self._every
-                ):
+                if neighbour not in seen and self._leads_to(value, neighbour):
                     seen.add(neighbour)
                     pending.append(neighbour)
         return False
 
+    def _leads_to(self, value: ir.Value, node: ir.Node) -> bool:
+        """Whether a value that a node has to do with has fewer channels, or none, at a level."""
+        if self._is_dropped(value):
+            return True
+        return node in self.nodes and any(
+            live.is_needed(value) and live.present(value) is not None for live in self._every
+        )
+
+    def _is_dropped(self, value: ir.Value) -> bool:
+        return self._unbudgeted.is_needed(value) and not all(
+            live.is_needed(value) for live in self._every
+        )
+
     def _has_less_to_multiply(self, node: ir.Node) -> bool:
-        return any(
-            rule.weighted and any(_cuts(cut) for cut in live.wanted(node, 0)[:2])
+        rule = self._unbudgeted.rule(node)
+        if rule is None or not rule.weighted:
+            return False
+        return self._is_dropped(node.outputs[0]) or any(
+            any(_cuts(cut) for cut in live.wanted(node, 0)[:2])
             for live in self._every
-            if (rule := live.rule(node)) is not None and live.is_needed(node.outputs[0])
+            if live.is_needed(node.outputs[0])
         )
 
 

@@ -222,6 +222,30 @@ class Normalization(Rule):
         return "its bias gives dead channels a value"
 
 
+class _GroupNormalization(Normalization):
+    """The same with statistics over groups of channels, of which whole ones are kept."""
+
+    def rounded(self, index: int, need: Live) -> Live | None:
+        """Return whole groups; all where several levels share the node."""
+        del index
+        per_channel = sizes_of(self.node.inputs[1]) == [need.channels.size]  # before opset 21: no
+        if need.axis != 1 or not per_channel or not self.at.alone:
+            return None
+        each = self._per_group(need)
+        return Live(1, need.channels.gathered(each).spread(each))
+
+    def attributes(self, out: Live | None, alive: Alive) -> dict[str, ir.Attr]:
+        """Return the number of groups that are left."""
+        del alive
+        if out is None:
+            return {}
+        count = out.channels.count // self._per_group(out)
+        return {"num_groups": ir.AttrInt64("num_groups", count)}
+
+    def _per_group(self, out: Live) -> int:
+        return out.channels.size // self.node.attributes["num_groups"].as_int()
+
+
 def _last(value: ir.Value, out: Live) -> Cut:
     sizes = sizes_of(value) or []
     return {len(sizes) - 1: out.channels} if sizes and sizes[-1] == out.channels.size else WHOLE
@@ -242,6 +266,7 @@ WEIGHTED: dict[str, Callable[[ir.Node, At], Rule]] = {
     "Conv": _Convolution,
     "ConvTranspose": _TransposedConvolution,
     "Gemm": _Gemm,
+    "GroupNormalization": _GroupNormalization,
     "InstanceNormalization": Normalization,
     "MatMul": _Linear,
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from dyncompile import backbones
 from dyncompile.errors import DyncompileError, InputError, KnobError
@@ -154,6 +157,21 @@ class Uncopied(nn.Module):
         self.lock = Lock()
 
 
+def scripted() -> nn.Module:
+    """Return a network whose layers are no modules of Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced: nn.Module = torch.jit.trace(network(), images())  # type: ignore[no-untyped-call]
+    return traced
+
+
+def pruned() -> nn.Module:
+    """Return a network with a weight that a hook makes."""
+    net = network()
+    prune.random_unstructured(net.get_submodule("head"), "weight", 0.5)  # type: ignore[no-untyped-call]
+    return net
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -176,6 +194,12 @@ class Uncopied(nn.Module):
         pytest.param({"example": torch.zeros(1, 5, 4, 4)}, "Plain: it fails on", id="fails"),
         pytest.param({"example": 3}, "example: it is not one tensor", id="no tensor"),
         pytest.param({"net": 3}, "net: this is int", id="no network"),
+        pytest.param({"net": scripted()}, "it is TorchScript", id="script"),
+        pytest.param({"net": pruned()}, "layer 'head': a hook makes its weight", id="pruned"),
+        pytest.param({"counts": "head"}, "counts: this is str, not a dict", id="counts of text"),
+        pytest.param({"complete": 3}, "complete: this is int, not the names", id="no names"),
+        pytest.param({"multiple": 1.5}, "multiple: 1.5 is nothing", id="no multiple"),
+        pytest.param({"profile": lambda n: n / 0}, "it fails for 4 channels: Zero", id="failing"),
         pytest.param({"net": nn.Linear(4, 4), "example": torch.ones(1, 4)}, "no layer", id="one"),
     ],
 )
@@ -191,9 +215,37 @@ def test_near_names_are_told() -> None:
         idp.convert(network(), example=images(), complete=["body.1"])
 
 
-def test_a_default_that_is_no_level_is_refused() -> None:
-    with pytest.raises(KnobError, match="not an index of 4 values"):
-        idp.convert(network(), example=images(), default=4)
+@pytest.mark.parametrize(
+    ("default", "said"),
+    [
+        pytest.param(4, "not an index of 4 values", id="beyond"),
+        pytest.param("last", "'last' is no index of a level", id="a word"),
+        pytest.param(None, "None is no index of a level", id="none"),
+    ],
+)
+def test_a_default_that_is_no_level_is_refused(default: object, said: str) -> None:
+    with pytest.raises(KnobError, match=said):
+        idp.convert(network(), example=images(), default=default)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    one, eight = np.int64(1), np.int64(8)
+    net = idp.convert(network(), example=images(), default=one, multiple=eight)  # type: ignore[arg-type]
+    assert net.counts(0) == idp.convert(network(), example=images(), multiple=8).counts(0)
+    assert net.knobs["level"].to_json()["default"] == 1
+
+
+def test_another_knob_named_level_is_refused() -> None:
+    net = network()
+    net.knobs = {"level": Levels((1, 2))}  # type: ignore[assignment]
+    with pytest.raises(InputError, match="Plain: it has a knob of the name 'level'"):
+        idp.convert(net, example=images())
+
+
+def test_a_network_is_converted_once() -> None:
+    net = idp.convert(network(), example=images())
+    with pytest.raises(InputError, match="IncompleteNet: it runs at several widths already"):
+        idp.convert(net, example=images())
 
 
 def test_an_error_of_ours_in_forward_stays_what_it_is() -> None:
@@ -204,3 +256,12 @@ def test_an_error_of_ours_in_forward_stays_what_it_is() -> None:
 def test_a_network_that_cannot_be_copied_is_refused_in_a_line() -> None:
     with pytest.raises(InputError, match="Uncopied: it cannot be copied: TypeError"):
         idp.convert(Uncopied(), example=images())
+
+
+def test_lazy_parts_have_to_run_once() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.LazyBatchNorm2d(), nn.Conv2d(4, 2, 1))
+    with pytest.raises(InputError, match=r"Run it once on the example") as error:
+        idp.convert(net, example=images())
+    assert "\n" not in str(error.value)
+    net(images())
+    assert [layer.name for layer in idp.convert(net, example=images()).layers] == ["2"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from dyncompile.errors import InputError
 from dyncompile.methods import idp
@@ -313,6 +313,7 @@ def test_weights_of_each_level_are_not_for_layers_cut_by_themselves() -> None:
         ),
         pytest.param(TensorDataset(images(8)), "not a sample and its label", id="no label"),
         pytest.param(TensorDataset(images(0), torch.ones(0)), "is empty", id="empty"),
+        pytest.param(DataLoader(patterns(8)), "Give its dataset", id="a loader"),
     ],
 )
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_weights_of_each_level_are_not_for_layers_cut_by_themselves() -> None:
     ],
 )
 def test_data_that_does_not_fit_is_refused_in_a_line(
-    fit: Callable[..., None], data: TensorDataset, said: str
+    fit: Callable[..., None], data: TensorDataset | DataLoader[Any], said: str
 ) -> None:
     net = converted()
     before = state(net)
@@ -332,6 +333,12 @@ def test_data_that_does_not_fit_is_refused_in_a_line(
         fit(net, data)
     assert "\n" not in str(error.value)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("fit", [idp.fit, idp.fit_sandwich, idp.recalibrate])
+def test_a_network_that_is_not_converted_is_refused(fit: Callable[..., None]) -> None:
+    with pytest.raises(InputError, match=r"net: this is Plain, .* Pass what idp\.convert returns"):
+        fit(network(), patterns(8))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -162,5 +163,14 @@ def test_knobs_of_the_network_go_through_and_its_exits_stay() -> None:
         assert not torch.equal(net(x, 0, effort=torch.tensor(effort)), wanted)
     assert torch.equal(net(x), gated(x, torch.tensor(1)))
     assert net.cut_to(x, net.counts(0)).shape == wanted.shape
-    with pytest.raises(InputError, match="IncompleteNet: it has a knob of the name 'level'"):
-        idp.convert(net, example=images())
+
+
+@pytest.mark.parametrize("level", ["1", 1.0, True, [1]])
+def test_a_level_that_is_no_index_is_refused(level: object) -> None:
+    with pytest.raises(InputError, match=r"level: .* is no index of a level"):
+        converted()(images(), level)
+
+
+def test_a_level_of_numpy_is_an_index() -> None:
+    net = converted()
+    assert torch.equal(net(images(), np.int64(1)), net(images(), 1))

@@ -104,6 +104,19 @@ def test_what_has_no_variance_is_refused(options: dict[str, Any], said: str) -> 
         idp.recalibrate(net, **{"data": patterns(8), **options})
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"seed": "a"}, id="seed"),
+        pytest.param({"workers": -1}, id="workers"),
+    ],
+)
+def test_options_that_are_no_numbers_are_refused(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(InputError, match=f"{name}: .* is no whole number from 0"):
+        idp.recalibrate(idp.convert(network(), example=images()), patterns(8), **options)
+
+
 def test_a_network_without_batch_normalisation_is_refused() -> None:
     net = idp.convert(network("perceptron"), example=images())
     with pytest.raises(InputError, match="Unnormalised: it has no batch normalisation"):
