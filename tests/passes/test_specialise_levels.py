@@ -180,6 +180,32 @@ def test_the_shortcut_of_a_residual_block_is_cut_too(lowering: Lowering) -> None
     _check(model, lowering)
 
 
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_shortcut_that_adds_channels_of_zeros_is_followed(
+    before: int, lowering: Lowering
+) -> None:
+    behind = 4 - before
+    model = budgeted_graph(f"""
+    main (float[1,3,2,2] x, int64 level, float[4,3,1,1] w, float[8,4,1,1] v, float[2,8,1,1] u)
+     => (float[1,2,2,2] y)
+     <float[1,4,2,2] c, float[1,4,2,2] b, float[1,8,2,2] e, float[1,8,2,2] s, float[1,8,2,2] p,
+      float[1,8,2,2] r> {{
+        c = Conv (x, w)
+        b = dyncompile.ChannelBudget <name = "d", counts = [1, 3], axis = 1> (c, level)
+        e = Conv (b, v)
+        k = Constant <value = int64[8] {{0,{before},0,0,0,{behind},0,0}}> ()
+        p = Pad (b, k)
+        s = Add (p, e)
+        r = dyncompile.ChannelBudget <name = "d", counts = [3, 6], axis = 1> (s, level)
+        y = Conv (r, u)
+    }}""")
+    lowered = _check(model, lowering)
+    assert _note(lowered)["barriers"] == []
+    if lowering == "switch":
+        assert set(_last_widths(lowered)) == {1, 3, 6}
+
+
 def test_two_knobs_whose_parts_overlap_multiply() -> None:
     model = budgeted_graph("""
     main (float[1,3,2,2] x, int64 level, int64 other, float[4,3,1,1] w, float[4,4,1,1] v,

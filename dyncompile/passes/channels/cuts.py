@@ -98,19 +98,14 @@ class ChannelCuts:
         """Return channels in any order of places, zeros where there are none."""
         rank = len(value.shape or ())
         lengths = [len(at) for at in places]
-        appended = all(
-            at == [*range(count), *[_ABSENT] * (len(at) - count)]
-            for at, count in zip(places, counts, strict=True)
-        )
-        more = [
-            len(at) - count if appended else 1 for at, count in zip(places, counts, strict=True)
-        ]
+        around = [_zeros_around(at, count) for at, count in zip(places, counts, strict=True)]
+        framed = all(one is not None for one in around)
+        pads = np.zeros((len(places), 2 * rank), np.int64)
+        pads[:, [axis, rank + axis]] = [one if framed and one else (0, 1) for one in around]
         if any(_ABSENT in at for at in places):
-            pads = np.zeros((len(places), 2 * rank), np.int64)
-            pads[:, rank + axis] = more
-            sizes = {axis: [count + one for count, one in zip(counts, more, strict=True)]}
+            sizes = {axis: [n + sum(one) for n, one in zip(counts, pads.tolist(), strict=True)]}
             value = self._add("Pad", [value, self._by_level(pads)], value, sizes)
-        if appended:
+        if framed:
             return value
         rows = np.zeros((len(places), max(lengths)), np.int64)
         for row, (at, count) in enumerate(zip(places, counts, strict=True)):
@@ -170,6 +165,14 @@ class ChannelCuts:
         output.name, output.type = "cut" if is_fixed(like) else like.name, like.type
         output.shape = resized(like.shape, sizes)
         return output
+
+
+def _zeros_around(places: list[int], count: int) -> tuple[int, int] | None:
+    """Return how many zeros stand before and behind all that is there; None if it is not so."""
+    before = next((n for n, place in enumerate(places) if place != _ABSENT), 0)
+    behind = len(places) - before - count
+    wanted = [*[_ABSENT] * before, *range(count), *[_ABSENT] * behind]
+    return (before, behind) if behind >= 0 and places == wanted else None
 
 
 def _is_span(places: list[int]) -> bool:

@@ -9,8 +9,17 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from dyncompile.passes.channels.elementwise import First, NeverZero
-from dyncompile.passes.channels.rule import WHOLE, Alive, At, Cut, Rule, constant_ints, sizes_of
-from dyncompile.passes.channels.sets import Live
+from dyncompile.passes.channels.rule import (
+    NOTHING,
+    WHOLE,
+    Alive,
+    At,
+    Cut,
+    Rule,
+    constant_ints,
+    sizes_of,
+)
+from dyncompile.passes.channels.sets import Channels, Live
 from dyncompile.passes.constants import is_fixed
 
 
@@ -76,35 +85,76 @@ class Resize(Pool):
 
 
 class Pad(Pool):
-    """Pads other axes than that of the channels."""
+    """Pads other axes than that of the channels, or adds channels of zeros."""
+
+    def takes(self, out: Live | None) -> bool:
+        """Return whether it adds channels: those that are not zero are the input's."""
+        return out is not None and out.axis == 1 and self._added() is not None
 
     def alive(self, index: int, alive: Alive) -> Live | None:
         """Return what is alive of the input, if what is padded with is zero."""
-        mode = self.node.attributes.get("mode")
-        filler = self.node.inputs[2] if len(self.node.inputs) > 2 else None
-        if filler is not None and (mode is None or mode.as_string() == "constant"):
-            tensor = ir.convenience.get_const_tensor(filler)
-            if not is_fixed(filler) or tensor is None or tensor.numpy().item() != 0:
-                return None
-        live = First.alive(self, index, alive)
-        return live if live is not None and self._is_free(live.axis) else None
+        del index
+        before = self.node.inputs[0]
+        live, added = alive(before), self._added()
+        if added is not None and (live is None or live.axis == 1):
+            size = (sizes_of(before) or [])[1]
+            assert isinstance(size, int), "what channels are added to has a known size"
+            known = Channels.first(size, size) if live is None else live.channels
+            return Live(1, known.placed(added[0], self._size(1)))
+        return live if live and self._fills_zeros() and self._is_free(live.axis) else None
 
     def rounded(self, index: int, need: Live) -> Live | None:
-        """Return all where the axis of the channels is padded."""
+        """Return all where the axis of the channels is padded with something else."""
         del index
-        return need if self._is_free(need.axis) else None
+        return need if self.takes(need) or self._is_free(need.axis) else None
+
+    def wanted(self, index: int, out: Live | None, alive: Alive) -> list[Cut]:
+        """Return the same channels of the input, or those of its place among the added."""
+        added = self._added()
+        if out is None or added is None or not self.takes(out):
+            return super().wanted(index, out, alive)
+        size = self._size(1) - sum(added)
+        rest: list[Cut] = [NOTHING] * (len(self.node.inputs) - 1)
+        return [{1: out.channels.part(added[0], size)}, *rest]
+
+    def _added(self) -> tuple[int, int] | None:
+        """Return how many channels are added before and behind, if nothing else is done."""
+        pads, sizes = self._by_axis(), sizes_of(self.node.inputs[0])
+        if pads is None or sizes is None or not all(isinstance(s, int) for s in sizes[1:2]):
+            return None
+        padded = {axis: pad for axis, pad in pads.items() if pad != (0, 0)}
+        if list(padded) != [1] or min(padded[1]) < 0 or not self._fills_zeros():
+            return None
+        mode = self.node.attributes.get("mode")
+        return padded[1] if mode is None or mode.as_string() == "constant" else None
+
+    def _fills_zeros(self) -> bool:
+        """Whether what is added is zero where the input is."""
+        mode = self.node.attributes.get("mode")
+        filler = self.node.inputs[2] if len(self.node.inputs) > 2 else None
+        if filler is None or (mode is not None and mode.as_string() != "constant"):
+            return True
+        tensor = ir.convenience.get_const_tensor(filler)
+        return is_fixed(filler) and tensor is not None and tensor.numpy().item() == 0
 
     def _is_free(self, axis: int) -> bool:
+        pads = self._by_axis()
+        return pads is not None and pads.get(axis, (0, 0)) == (0, 0)
+
+    def _by_axis(self) -> dict[int, tuple[int, int]] | None:
+        """Return what is added before and behind, for each axis; None if it is not constant."""
         pads = constant_ints(self.node.inputs[1])
-        if pads is None:
-            return False
-        half = len(pads) // 2
         given = self.node.inputs[3] if len(self.node.inputs) > 3 else None
+        if pads is None:
+            return None
+        half = len(pads) // 2
         axes = list(range(half)) if given is None else constant_ints(given)
         if axes is None:
-            return False
-        at = [place for place, one in enumerate(axes) if one % self._rank() == axis]
-        return all(pads[place] == 0 == pads[place + half] for place in at)
+            return None
+        return {
+            axis % self._rank(): pad
+            for axis, pad in zip(axes, zip(pads[:half], pads[half:], strict=True), strict=True)
+        }
 
 
 class Across(NeverZero):
