@@ -18,6 +18,9 @@ from dyncompile.modules import unwrapped
 
 Example = Tensor | np.ndarray[Any, Any]
 
+_VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
+_VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
+
 
 def bind_inputs(
     model: nn.Module,
@@ -46,7 +49,9 @@ def bind_inputs(
         )
     order = [name for name in parameters if name not in knobs]
     count = 1 if isinstance(example_inputs, (Tensor, np.ndarray)) else len(example_inputs)
-    if _takes_any_number(model) and (not parameters or count > len(order)):
+    starred = _takes(model, _VAR_POSITIONAL)
+    unnamed = not parameters and (starred or _takes(model, _VAR_KEYWORD))
+    if unnamed or (starred and count > len(order)):
         raise InputError(
             "it must name its inputs, and takes any number of them.",
             where=where,
@@ -84,17 +89,15 @@ def _through_keywords(
     model: nn.Module, parameters: Mapping[str, object], knobs: Mapping[str, Knob]
 ) -> list[str]:
     """Return the knobs that ``forward`` takes through ``**``, in the order of their declaration."""
-    kinds = {p.kind for p in inspect.signature(model.forward).parameters.values()}
     declared = getattr(model, "knobs", None)
-    if inspect.Parameter.VAR_KEYWORD not in kinds or not isinstance(declared, Mapping):
+    if not _takes(model, _VAR_KEYWORD) or not isinstance(declared, Mapping):
         return []
     return [name for name in declared if name in knobs and name not in parameters]
 
 
-def _takes_any_number(model: nn.Module) -> bool:
-    several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+def _takes(model: nn.Module, kind: object) -> bool:
     parameters = inspect.signature(model.forward).parameters.values()
-    return any(parameter.kind in several for parameter in parameters)
+    return any(parameter.kind is kind for parameter in parameters)
 
 
 def _by_name(

@@ -108,10 +108,11 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
 
 def _check_lowering(budgets: str) -> None:
     if budgets not in LOWERINGS:
+        *most, last = map(repr, LOWERINGS)
         raise InputError(
             f"{budgets!r} is no way to lower channel budgets.",
             where="budgets",
-            remedy=f"Give {', '.join(map(repr, LOWERINGS))}.",
+            remedy=f"Give {', '.join(most)} or {last}.",
         )
 
 

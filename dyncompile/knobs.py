@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +46,14 @@ class Levels:
                 where="Levels([])",
                 remedy="Name one value per level.",
             )
-        if not -count <= self.default < count:
+        is_index = isinstance(self.default, Integral) and not isinstance(self.default, bool)
+        if not is_index or not -count <= self.default < count:
             raise KnobError(
-                f"the default {self.default} is not an index of {count} values.",
+                f"the default {self.default!r} is not an index of {count} values.",
                 where=f"Levels({list(self.values)})",
                 remedy=f"Give an index from 0 to {count - 1}.",
             )
-        object.__setattr__(self, "default", self.default % count)
+        object.__setattr__(self, "default", int(self.default) % count)
 
     @property
     def dtype(self) -> np.dtype[np.int64]:

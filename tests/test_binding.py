@@ -97,6 +97,16 @@ def test_declared_knobs_need_a_forward_with_keywords() -> None:
 
 def test_inputs_do_not_go_through_keywords() -> None:
     net = Exits()
-    for inputs in ({"x": X, "t9": X}, (X, X)):
-        with pytest.raises(InputError, match=r"^Exits\.forward: it must name its inputs"):
-            bind_inputs(net, inputs, net.knobs)
+    with pytest.raises(InputError, match=r"^Exits\.forward: forward has no input 't9'; it has x\."):
+        bind_inputs(net, {"x": X, "t9": X}, net.knobs)
+    with pytest.raises(InputError, match=r"^Exits\.forward: 2 example inputs for x\. Give one per"):
+        bind_inputs(net, (X, torch.tensor(1)), net.knobs)
+
+
+def test_keywords_alone_name_no_input() -> None:
+    class Unnamed(nn.Module):
+        def forward(self, **inputs: Tensor) -> Tensor:
+            return inputs["x"]
+
+    with pytest.raises(InputError, match=r"^Unnamed\.forward: it must name its inputs"):
+        bind_inputs(Unnamed(), {"x": X}, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -608,3 +608,11 @@ def test_the_reason_why_a_trace_fails_is_the_first_one(tmp_path: Path) -> None:
 def weights_of(path: Path) -> list[ir.Value]:
     graph = ir.load(path).graph
     return [v for g in (graph, *graph.subgraphs()) for v in g.initializers.values()]
+
+
+def test_an_unknown_lowering_of_budgets_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    said = r"^budgets: 'cut' is no way .* Give 'auto', 'switch' or 'slice'\.$"
+    with pytest.raises(InputError, match=said):
+        dyncompile.export(
+            Returning(abs), torch.randn(1, 4), tmp_path / "net.onnx", budgets=cast("Any", "cut")
+        )

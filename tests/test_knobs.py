@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -97,11 +98,21 @@ def test_refuses_a_vector_of_another_length() -> None:
         pytest.param((), 0, "at least one value", id="no levels"),
         pytest.param((1, 2), 2, "default 2 is not an index of 2 values", id="default too high"),
         pytest.param((1, 2), -3, "default -3 is not an index", id="default too low"),
+        pytest.param((1, 2), "a", "default 'a' is not an index", id="default a word"),
+        pytest.param((1, 2), 1.0, "default 1.0 is not an index", id="default a float"),
+        pytest.param((1, 2), True, "default True is not an index", id="default a bool"),
+        pytest.param((1, 2), None, "default None is not an index", id="default nothing"),
     ],
 )
-def test_refuses_levels(values: tuple[float, ...], default: int, message: str) -> None:
+def test_refuses_levels(values: tuple[float, ...], default: Any, message: str) -> None:  # noqa: ANN401
     with pytest.raises(KnobError, match=message):
         Levels(values, default)
+
+
+def test_the_default_level_may_be_an_integer_of_numpy() -> None:
+    levels = Levels((1, 2, 3), cast("int", np.int64(-2)))
+    assert levels == Levels((1, 2, 3), 1)
+    assert type(levels.default) is int
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from dyncompile.measuring.observed import observed_values
 from dyncompile.measuring.points import Sweeps, has_range, measured_points
 from dyncompile.measuring.routes import Routes, find_routes
 from dyncompile.measuring.setups import measure_setup, read_setups
+from dyncompile.passes.decision_values import following
 from dyncompile.progress import Progress, untold
 from dyncompile.samples import data_inputs
 
@@ -119,6 +120,7 @@ def bench(  # noqa: PLR0913 - one entry point, every option by name
             compiled=compiled,
         )
         routes = find_routes(model, manifest, settings, others.markers)
+        by_knobs = following(model, manifest.decisions, manifest.knobs)
         measured = Measured(model, manifest, found.samples, seconds, say)
         done, notes = [], []
         for setup in setups:
@@ -134,6 +136,7 @@ def bench(  # noqa: PLR0913 - one entry point, every option by name
         machine=describe_machine(),
         date=dt.datetime.now(tz=dt.UTC).date().isoformat(),
         decisions=manifest.decisions,
+        by_data=len(by_knobs) < len(manifest.decisions),
         complete=routes.complete,
         data=found.file,
         classes=found.named_classes,

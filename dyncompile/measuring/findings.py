@@ -184,6 +184,7 @@ class Findings:
         machine: What the figures depend on, on one line.
         date: Day of the run, ISO.
         decisions: As the manifest has them.
+        by_data: Whether a decision follows from the samples; otherwise knobs alone decide.
         complete: Whether ``paths`` are all paths of the artifact.
         data: Name of the file the samples came from; None for drawn noise.
         classes: Names of the classes, in order of their number; empty without labels.
@@ -197,6 +198,7 @@ class Findings:
     machine: str
     date: str
     decisions: tuple[Decision, ...]
+    by_data: bool
     complete: bool
     data: str | None
     classes: tuple[str, ...]

@@ -80,7 +80,7 @@ class SpecialiseLevels(ir.passes.InPlacePass):
     ) -> dict[str, object]:
         """Specialise one decision; return the note for people."""
         name = min(budget.name for budget in budgets)
-        count = len(budgets[0].counts)
+        count = _level_count(budgets)
         copies = shared[budgets[0].decision]
         switched = BudgetRegion(graph, budgets, [[level] for level in range(count)])
         switched.check()
@@ -160,7 +160,7 @@ def at_level(model: ir.Model, name: str, level: int) -> None:
         decisions = {budget.decision for budget in _budgets(graph) if budget.name == name}
         for decision in decisions:
             budgets = [budget for budget in _budgets(graph) if budget.decision is decision]
-            groups = [[min(max(level, 0), len(budgets[0].counts) - 1)]]
+            groups = [[min(max(level, 0), _level_count(budgets) - 1)]]
             specialise_region(model.graph, BudgetRegion(graph, budgets, groups), groups)
     NameUniquely()(model)
 
@@ -184,12 +184,20 @@ def _first_decision(graph: ir.Graph) -> list[Budget]:
     return own
 
 
+def _level_count(budgets: Sequence[Budget]) -> int:
+    """Return how many levels differ: those of the budgets, or of a longer switch on them."""
+    users = (Selector.from_node(user) for user, _ in budgets[0].decision.uses())
+    own = [user for user in users if user and user.decision is budgets[0].decision]
+    options = [len(user.options) for user in own if user.node.op_type != "Gate"]
+    return max(len(budgets[0].counts), *options, 1)
+
+
 def _overlapping(graph: ir.Graph) -> dict[ir.Value, int]:
     """Return for each decision how many copies its region needs, with those it overlaps with."""
     by_decision: dict[ir.Value, list[Budget]] = {}
     for budget in _budgets(graph):
         by_decision.setdefault(budget.decision, []).append(budget)
-    counts = {decision: len(own[0].counts) for decision, own in by_decision.items()}
+    counts = {decision: _level_count(own) for decision, own in by_decision.items()}
     if len(counts) < 2:
         return counts
     regions = {

@@ -67,7 +67,7 @@ def _sentences(view: View) -> Iterator[str]:
         yield f"On the same samples, {listed(others)}."
     if not view.findings.decisions:
         yield "It takes no decisions, so every call does the same work."
-    elif view.findings.data is None and view.points:
+    elif view.findings.by_data and view.findings.data is None and view.points:
         yield (
             "The samples are drawn noise: which way the decisions go on real data, and so the"
             " mean time there, is not known from them."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from dyncompile.errors import InputError
 from dyncompile.worker_errors import WorkerError
@@ -24,8 +24,15 @@ def check_dataset(data: Dataset[Any]) -> int:
     """Return how many samples a dataset has.
 
     Raises:
-        InputError: it cannot say so, or has none, or its elements are no samples with a label.
+        InputError: it cannot say so, or has none, or its elements are no samples with a label, or
+            it is a loader of batches.
     """
+    if isinstance(data, DataLoader):
+        raise InputError(
+            "this gives batches, and batches are made here.",
+            where=type(data).__name__,
+            remedy="Give its dataset, data.dataset.",
+        )
     if isinstance(data, IterableDataset) or not hasattr(data, "__len__"):
         raise InputError(
             "this dataset has no length.",

@@ -20,6 +20,7 @@ from dyncompile.progress import Progress, untold
 from dyncompile.training.batches import check_dataset, collate
 from dyncompile.training.checkpoint import Checkpoint, identify
 from dyncompile.training.loss import Loss, cross_entropy
+from dyncompile.training.options import check_augment, check_progress, check_recipe, path_of
 from dyncompile.training.recipe import Recipe
 from dyncompile.training.steps import Steps
 from dyncompile.training.surroundings import own_randomness, training_mode
@@ -36,7 +37,7 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
     loss: Loss = cross_entropy,
     augment: Callable[[Tensor], Tensor] | None = None,
     held: Mapping[str, Tensor] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Train a model in place; the same call on the same number of threads gives the same bits.
@@ -58,8 +59,8 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
         recipe: The settings.
         loss: Takes the model, a batch and its labels, and returns ``float[]``. Called once on two
             samples before the first step where these are images, to see how the model takes them.
-        augment: Takes a batch of samples and returns another in its place, at random; draws from
-            torch's generator.
+        augment: Takes a batch of samples and returns another of its shape in its place, at
+            random; draws from torch's generator.
         held: By the name of a parameter, bool in its shape: where it is true, the parameter stays
             as it is.
         checkpoint: File that the state is kept in after each epoch; made if missing. The loss and
@@ -67,12 +68,16 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
         progress: Called after each step with the epoch, the steps done and all steps.
 
     Raises:
-        InputError: the dataset is empty or not of samples and labels, nothing in the model is to
-            be trained, or the loss becomes infinite or NaN. The checkpoint of the last
-            epoch is kept then.
+        InputError: an option is none, the dataset is empty or not of samples and labels, nothing
+            in the model is to be trained, the augmentation returns no batch of the same shape,
+            or the loss becomes infinite or NaN. The checkpoint of the last epoch is kept then.
         ArtifactError: the checkpoint cannot be read or written, is damaged, or is that of a
             training with another recipe, model or dataset.
     """
+    check_recipe(recipe)
+    check_augment(augment)
+    check_progress(progress)
+    file = path_of(checkpoint)
     check_dataset(data)
     if not any(each.requires_grad for each in model.parameters()):
         raise InputError(
@@ -81,9 +86,9 @@ def train(  # noqa: PLR0913 - one entry point, every option by name
             remedy="Let some of its parameters require gradients.",
         )
     kept = None
-    if checkpoint:
+    if file is not None:
         with own_randomness(recipe.seed):  # apart: what it draws must not change the training
-            kept = Checkpoint(checkpoint, identify(model, data, recipe, held or {}))
+            kept = Checkpoint(file, identify(model, data, recipe, held or {}))
     with own_randomness(recipe.seed):
         batches = _batches(data, recipe)
         steps = Steps(model, recipe, recipe.epochs * len(batches), loss, augment, held or {})

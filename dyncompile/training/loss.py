@@ -30,6 +30,13 @@ def cross_entropy_of(logits: Tensor, labels: Tensor) -> Tensor:
     Raises:
         InputError: the labels do not fit them.
     """
+    if labels.is_floating_point():
+        kind = f"{str(labels.dtype).removeprefix('torch.')}{list(labels.shape)}"
+        raise InputError(
+            f"the labels are {kind}, not numbers of classes.",
+            where="labels",
+            remedy="Give one whole number per sample, from 0 to classes - 1.",
+        )
     try:
         return F.cross_entropy(logits.float(), labels)
     except (AttributeError, IndexError, RuntimeError, ValueError) as error:

@@ -17,6 +17,7 @@ from dyncompile.modules import evaluating
 from dyncompile.progress import Progress, untold
 from dyncompile.training.batches import check_dataset, collate
 from dyncompile.training.loss import device_of
+from dyncompile.training.options import check_progress
 
 Outputs = TypeVar("Outputs", Tensor, list[Tensor], tuple[Tensor, ...])
 
@@ -49,6 +50,7 @@ def in_batches(
         InputError: the dataset is empty, its elements are not samples and their labels, or the
             function fails on them.
     """
+    check_progress(progress)
     samples = check_dataset(data)
     if batch_size < 1:
         raise InputError(

@@ -13,6 +13,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import Dataset
 
+from dyncompile.errors import InputError
 from dyncompile.modules import evaluating
 from dyncompile.training.batches import fetch
 from dyncompile.training.loss import Loss, device_of
@@ -76,8 +77,7 @@ class Steps:
         """Do one step, unless the loss is not finite; return the loss."""
         batch, labels = batch.to(self._device), labels.to(self._device)
         if self._augment is not None:
-            with torch.no_grad():
-                batch = self._augment(batch)
+            batch = _augmented(self._augment, batch)
         if batch.dim() == 4:
             batch = batch.contiguous(memory_format=self._layout)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
@@ -101,6 +101,19 @@ class Steps:
         """Return whether all trained weights are finite."""
         groups = self.optimizer.param_groups
         return all(bool(each.isfinite().all()) for group in groups for each in group["params"])
+
+
+def _augmented(augment: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+    with torch.no_grad():
+        other: object = augment(batch)
+    if isinstance(other, Tensor) and other.shape[:1] == batch.shape[:1]:
+        return other
+    what = list(other.shape) if isinstance(other, Tensor) else type(other).__name__
+    raise InputError(
+        f"it returns {what} for a batch of shape {list(batch.shape)}.",
+        where="augment",
+        remedy="Return a tensor with as many samples.",
+    )
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:

@@ -6,15 +6,16 @@ import warnings
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
+from torch import Tensor, nn
 
 import dyncompile
-from dyncompile import artifact, cost
+from dyncompile import Levels, artifact, cost, switch
 from dyncompile.errors import ArtifactError, DyncompileError, InputError, VerificationError
 from dyncompile.manifest import Decision, Manifest
 from dyncompile.measuring.against import find_against
@@ -258,6 +259,7 @@ def macs_of(count: int, on: int) -> int:
 def test_without_data_noise_is_drawn_and_said_so(made: Made) -> None:
     found = dyncompile.bench(made.net, sweeps=SWEEP, **QUICK)
     assert found.data is None
+    assert found.by_data
     assert found.classes == ()
     assert [point.right for point in found.setups[0].points] == [None] * 4
     assert len(found.setups[0].points[0].options["block"]) == 1
@@ -265,6 +267,24 @@ def test_without_data_noise_is_drawn_and_said_so(made: Made) -> None:
     assert any("No labels" in note for note in found.notes)
     again = dyncompile.bench(made.net, sweeps=SWEEP, **QUICK)
     assert [p.taken for p in again.setups[0].points] == [p.taken for p in found.setups[0].points]
+
+
+def test_it_is_found_that_knobs_alone_decide(tmp_path: Path) -> None:
+    class Widths(nn.Module):
+        knobs: ClassVar = {"level": Levels((0.5, 1))}
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.small, self.large = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, level: Tensor) -> Tensor:
+            y: Tensor = switch(level, (self.small(x), self.large(x).relu()))
+            return y
+
+    dyncompile.export(Widths(), torch.randn(1, 4), tmp_path / "net.onnx", verify=False)
+    found = dyncompile.bench(tmp_path / "net.onnx", **QUICK)
+    assert len(found.decisions) == 1
+    assert not found.by_data
 
 
 def test_without_labels_nothing_is_said_about_accuracy(made: Made, tmp_path: Path) -> None:

@@ -206,6 +206,43 @@ def test_a_shortcut_that_adds_channels_of_zeros_is_followed(
         assert set(_last_widths(lowered)) == {1, 3, 6}
 
 
+@pytest.mark.parametrize("lowering", LOWERINGS)
+def test_a_switch_on_the_level_may_have_more_options_than_the_budget_counts(
+    lowering: Lowering,
+) -> None:
+    model = budgeted_graph("""
+    main (float[1,3] x, int64 level, float[3,8] w, float[8,2] v, float[8,2] u) => (float[1,2] y)
+     <float[1,8] c, float[1,8] b, float[1,2] d, float[1,2] e, float[1,2] f> {
+        c = MatMul (x, w)
+        b = dyncompile.ChannelBudget <name = "d", counts = [1, 3], axis = 1> (c, level)
+        d = MatMul (b, v)
+        e = MatMul (b, u)
+        f = Neg (d)
+        y = dyncompile.Switch4 <name = "d"> (level, d, e, f, e)
+    }""")
+    _check(model, lowering)
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+def test_a_part_of_a_concatenation_that_no_level_needs_is_left_out(lowering: Lowering) -> None:
+    model = budgeted_graph("""
+    main (float[1,3] x, int64 level, float[3,4] w, float[3,4] v, float[4,2] u)
+     => (float[1,2] y, float[1,2] z)
+     <float[1,4] c, float[1,4] b, float[1,4] d, float[1,8] e, float[1,4] s> {
+        c = MatMul (x, w)
+        b = dyncompile.ChannelBudget <name = "d", counts = [1, 3], axis = 1> (c, level)
+        d = MatMul (x, v)
+        e = Concat <axis = 1> (b, d)
+        first = Constant <value_ints = [4]> ()
+        last = Constant <value_ints = [8]> ()
+        axis = Constant <value_ints = [1]> ()
+        s = Slice (e, first, last, axis)
+        y = MatMul (s, u)
+        z = MatMul (b, u)
+    }""")
+    _check(model, lowering)
+
+
 def test_two_knobs_whose_parts_overlap_multiply() -> None:
     model = budgeted_graph("""
     main (float[1,3,2,2] x, int64 level, int64 other, float[4,3,1,1] w, float[4,4,1,1] v,

@@ -201,6 +201,7 @@ def small(*, labelled: bool = True) -> Findings:
         " Python 3.11.7",
         date="2026-11-21",
         decisions=decisions,
+        by_data=True,
         complete=True,
         data="digits.npz",
         classes=tuple(map(str, range(10))) if labelled else (),
@@ -279,6 +280,7 @@ def huge() -> Findings:
         " Python 3.11.7",
         date="2026-11-21",
         decisions=decisions,
+        by_data=True,
         complete=False,
         data=f"{HOSTILE}.npz",
         classes=tuple(
@@ -335,5 +337,10 @@ def without_decisions() -> Findings:
         (),
     )
     return dataclasses.replace(
-        small(labelled=False), decisions=(), setups=(found,), others={}, data=None
+        small(labelled=False),
+        decisions=(),
+        by_data=False,
+        setups=(found,),
+        others={},
+        data=None,
     )

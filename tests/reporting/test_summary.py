@@ -101,6 +101,12 @@ def test_noise_is_called_noise(exact: Findings) -> None:
     assert "drawn noise" not in told(exact)
 
 
+def test_nothing_is_said_of_noise_where_knobs_alone_decide(exact: Findings) -> None:
+    text = told(dataclasses.replace(exact, data=None, by_data=False))
+    assert "noise" not in text
+    assert "no decisions" not in text
+
+
 def test_a_network_without_decisions_is_called_one() -> None:
     assert "It takes no decisions" in told(examples.without_decisions())
 

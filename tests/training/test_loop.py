@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from dyncompile.errors import InputError
 from dyncompile.training import Recipe, cross_entropy, in_batches, train
@@ -240,6 +240,7 @@ class Lists(Dataset[object]):
     ("data", "words"),
     [
         pytest.param(images(0), "Images: this dataset is empty.", id="empty"),
+        pytest.param(DataLoader(images()), "DataLoader: this gives batches", id="loader"),
         pytest.param(Endless(), "Endless: this dataset has no length.", id="no-length"),
         pytest.param(Lists(torch.zeros(1, 9, 9)), "not a sample and its label", id="no-labels"),
         pytest.param(Lists(("a", 0)), "but (tuple, Tensor)", id="no-tensor"),
@@ -247,7 +248,7 @@ class Lists(Dataset[object]):
         pytest.param(Lists((torch.zeros(1, 9, 9), 3)), "Give labels from 0", id="label-too-large"),
     ],
 )
-def test_data_that_does_not_fit_is_refused(data: Dataset[Any], words: str) -> None:
+def test_data_that_does_not_fit_is_refused(data: Any, words: str) -> None:  # noqa: ANN401
     with pytest.raises(InputError) as caught:
         train(network(), data, SHORT)
     assert words in str(caught.value)
@@ -299,3 +300,22 @@ def test_what_is_held_stays_to_the_bit_in_all_steps(recipe: Recipe) -> None:
     assert (after != before)[~mask].all()
     train(free, images(), recipe)
     assert (free.get_parameter("2.weight") != before).all()
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        pytest.param(lambda x: x[:-1], "returns [15, 1, 9, 9] for", id="fewer-samples"),
+        pytest.param(lambda x: x.numpy(), "returns ndarray for", id="an-array"),
+        pytest.param(lambda _: None, "returns NoneType for", id="nothing"),
+    ],
+)
+def test_an_augmentation_returns_as_many_samples(
+    augment: Callable[[Tensor], Tensor], said: str
+) -> None:
+    model = network()
+    before = weights(model)
+    with pytest.raises(InputError, match=r"^augment: .*\[16, 1, 9, 9\]\. Return") as caught:
+        train(model, images(), SHORT, augment=augment)
+    assert said in str(caught.value)
+    assert torch.equal(weights(model), before)

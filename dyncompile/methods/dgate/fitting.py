@@ -21,6 +21,7 @@ from dyncompile.methods.dgate.labels import class_numbers
 from dyncompile.methods.dgate.losses import LOSSES
 from dyncompile.progress import Progress
 from dyncompile.training import Recipe, in_batches, train
+from dyncompile.training.options import check_augment, check_progress, check_recipe, path_of
 
 _STEPS = 2000
 
@@ -33,7 +34,7 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
     loss: Literal["hinge", "crammer-singer", "cross-entropy"] = "hinge",
     joint: Sequence[float] | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     batch_size: int = 256,
     workers: int = 0,
     progress: Progress | None = None,
@@ -59,7 +60,7 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
         loss: Of the gates alone: ``hinge``, one against the rest; ``crammer-singer``, the class
             against the best other; or ``cross-entropy``.
         joint: Weight of each gate, then of the backbone's own answer: K + 1 positive numbers.
-        augment: For ``joint``: takes a batch and returns another in its place.
+        augment: For ``joint``: takes a batch and returns another of its shape.
         checkpoint: File that the state of the training is kept in, to go on from.
         batch_size: Largest number of samples that the frozen backbone runs at once; the training
             itself goes by the recipe.
@@ -71,22 +72,28 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
         ArtifactError: the checkpoint cannot be read or written, or is of another training.
     """
     _check_options(loss, joint, augment)
+    if recipe is not None:
+        check_recipe(recipe)
+    check_augment(augment)
+    check_progress(progress)
+    file = path_of(checkpoint)
     if joint is None:
         said = in_batches(
             net.features, data, batch_size=batch_size, workers=workers, progress=progress
         )
-        _fit_alone(net, said, recipe, LOSSES[loss], checkpoint, progress)
+        _fit_alone(net, said, recipe, LOSSES[loss], file, progress)
         net.reset_levels()
         return
+    recipe = Recipe(epochs=20, lr=0.02) if recipe is None else recipe
     weighted = _WeightedSum(_checked(joint, net))
     net.reset_levels()
     train(
         net,
         data,
-        recipe or Recipe(epochs=20, lr=0.02),
+        recipe,
         loss=weighted,
         augment=augment,
-        checkpoint=checkpoint,
+        checkpoint=file,
         progress=progress,
     )
 
@@ -113,7 +120,7 @@ def _fit_alone(
     train(
         alone.to(net.table.device),
         _Features(standard, labels),
-        recipe or _recipe(len(labels)),
+        _recipe(len(labels)) if recipe is None else recipe,
         loss=summed,
         checkpoint=checkpoint,
         progress=progress,

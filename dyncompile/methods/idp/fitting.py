@@ -21,6 +21,7 @@ from dyncompile.methods.idp.truncating import Truncated, straight_gradients
 from dyncompile.methods.idp.trying import check_incomplete, check_runs
 from dyncompile.progress import Progress, untold
 from dyncompile.training import Recipe, train
+from dyncompile.training.options import check_progress, path_of
 
 EPOCHS, LR = 20, 0.1
 MEAN = 0.1
@@ -36,7 +37,7 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
     gradient: Literal["autograd", "released"] = "autograd",
     across: bool = False,
     augment: Callable[[Tensor], Tensor] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Train a network in place, by cross-entropy; its profile stays as it is.
@@ -60,7 +61,7 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
             of a complete layer without a profile, as the code of the paper does.
         across: With ranges, whether a range also trains the weights between channels it adds and
             earlier ones, which otherwise stay as they began.
-        augment: Takes a batch of samples and returns another in its place.
+        augment: Takes a batch of samples and returns another of its shape.
         checkpoint: File that the state of the training is kept in, to go on from; with ranges
             one for each, its number put before the suffix.
         progress: Called with the epoch, the steps done and all steps.
@@ -70,7 +71,10 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
             data does not fit it.
         ArtifactError: the checkpoint cannot be read or written, or is of another training.
     """
+    recipe = Recipe(epochs=EPOCHS, lr=LR) if recipe is None else recipe
     check_incomplete(net)
+    check_progress(progress)
+    file = path_of(checkpoint)
     mean = _mean(truncation)
     _check_options(net, gradient, across)
     check_runs(net, data)
@@ -82,11 +86,11 @@ def fit(  # noqa: PLR0913 - one entry point, every option by name
             train(
                 net,
                 data,
-                recipe or Recipe(epochs=EPOCHS, lr=LR),
+                recipe,
                 loss=Truncated(mean, levels[-1], gradient == "released"),
                 augment=augment,
                 held=held_in_range(net, number, across=across) if several else None,
-                checkpoint=_of_range(checkpoint, number) if several else checkpoint,
+                checkpoint=_of_range(file, number) if several else file,
                 progress=_told(progress or untold, number) if several else progress,
             )
             for norm in net.norms():

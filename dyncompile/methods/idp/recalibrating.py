@@ -16,11 +16,12 @@ from torch.utils.data import Dataset, Subset
 from dyncompile.errors import InputError
 from dyncompile.methods.idp.network import IncompleteNet
 from dyncompile.methods.idp.norms import BatchNorm
-from dyncompile.methods.idp.trying import check_incomplete, check_indexed
+from dyncompile.methods.idp.trying import check_incomplete
 from dyncompile.progress import Progress, untold
 from dyncompile.training import in_batches
 from dyncompile.training.batches import check_dataset
 from dyncompile.training.loss import device_of
+from dyncompile.training.options import check_progress
 
 
 def recalibrate(  # noqa: PLR0913 - every option by name
@@ -61,6 +62,7 @@ def recalibrate(  # noqa: PLR0913 - every option by name
             remedy="Leave recalibrate out.",
         )
     _check_whole(seed=seed, workers=workers)
+    check_progress(progress)
     chosen = _drawn(data, samples, batch_size, seed)
     tell = progress or untold
     device = device_of(net)
@@ -94,7 +96,6 @@ def _check_whole(**options: object) -> None:
 
 
 def _drawn(data: Dataset[Any], samples: int, batch_size: int, seed: int) -> Subset[Any]:
-    check_indexed(data)
     size = check_dataset(data)
     for name, value in (("samples", samples), ("batch_size", batch_size)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 2:

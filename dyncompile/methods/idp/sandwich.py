@@ -33,7 +33,7 @@ def fit_sandwich(  # noqa: PLR0913 - one entry point, every option by name
     middle: int = 2,
     distil: bool = True,
     augment: Callable[[Tensor], Tensor] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Train a network in place, several widths in each step.
@@ -54,7 +54,7 @@ def fit_sandwich(  # noqa: PLR0913 - one entry point, every option by name
         recipe: Settings of the training; None takes 20 epochs at a learning rate of 0.1.
         middle: How many random widths a step has.
         distil: Whether narrower widths learn from the widest; otherwise from the labels too.
-        augment: Takes a batch of samples and returns another in its place.
+        augment: Takes a batch of samples and returns another of its shape.
         checkpoint: File that the state of the training is kept in, to go on from.
         progress: Called with the epoch, the steps done and all steps.
 
@@ -69,7 +69,7 @@ def fit_sandwich(  # noqa: PLR0913 - one entry point, every option by name
     train(
         net,
         data,
-        recipe or Recipe(epochs=EPOCHS, lr=LR),
+        Recipe(epochs=EPOCHS, lr=LR) if recipe is None else recipe,
         loss=Sandwich(middle, distil),
         augment=augment,
         checkpoint=checkpoint,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["check_incomplete", "check_indexed", "check_runs"]
+__all__ = ["check_incomplete", "check_runs"]
 
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 
 from dyncompile.errors import InputError
 from dyncompile.methods.idp.network import IncompleteNet
@@ -28,26 +28,11 @@ def check_incomplete(net: object) -> None:
         )
 
 
-def check_indexed(data: object) -> None:
-    """See that samples can be picked, as from a loader of batches they cannot.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if isinstance(data, DataLoader):
-        raise InputError(
-            "this gives batches, and batches are made here.",
-            where=type(data).__name__,
-            remedy="Give its dataset, data.dataset.",
-        )
-
-
 def check_runs(net: IncompleteNet, data: Dataset[Any]) -> None:
     """Run a network on the first sample of a dataset.
 
     Raises:
         InputError: the dataset is not one of samples and labels, or the network fails on them.
     """
-    check_indexed(data)
     check_dataset(data)
     in_batches(net, Subset(data, [0]))

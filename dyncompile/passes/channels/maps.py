@@ -145,7 +145,7 @@ class Pad(Pool):
         """Return what is added before and behind, for each axis; None if it is not constant."""
         pads = constant_ints(self.node.inputs[1])
         given = self.node.inputs[3] if len(self.node.inputs) > 3 else None
-        if pads is None:
+        if pads is None or not self._rank():
             return None
         half = len(pads) // 2
         axes = list(range(half)) if given is None else constant_ints(given)
@@ -164,6 +164,8 @@ class Across(NeverZero):
         """Return all where it works across the channels."""
         del index
         axis = self.node.attributes["axis"].as_int() if "axis" in self.node.attributes else -1
+        if not self._rank():
+            return None
         first = axis % self._rank()
         across = (
             range(first, self._rank()) if self.node.op_type == "LayerNormalization" else (first,)

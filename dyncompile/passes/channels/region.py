@@ -54,7 +54,12 @@ class BudgetRegion:
         self._own = {budget.node for budget in budgets}
         self.nodes: dict[ir.Node, None] = {}
         for node in graph:
-            if self._is_idle(node) or self._is_changed(node) or self._chooses_changed(node):
+            if (
+                self._is_idle(node)
+                or self._is_changed(node)
+                or self._chooses_changed(node)
+                or self._lacks_input(node)
+            ):
                 self.nodes[node] = None
 
     def check(self) -> None:
@@ -113,6 +118,16 @@ class BudgetRegion:
         if selector is None or selector.decision is not self.decision:
             return False
         return any(option.producer() in self.nodes for option in selector.options)
+
+    def _lacks_input(self, node: ir.Node) -> bool:
+        """Whether the region makes an input of a node at levels that want it only."""
+        made = [v for v in node.inputs if v is not None and v.producer() in self.nodes]
+        return any(
+            not live.is_needed(value)
+            for live in (self._every if made else ())
+            if any(live.is_needed(output) for output in node.outputs)
+            for value in made
+        )
 
     def _check_no_revival(self) -> None:
         for live in self._every:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from dyncompile.errors import InputError
 from dyncompile.knobs import Levels
@@ -249,13 +249,16 @@ BAD_DATA = {
         r"^labels: a label is int64\[2\]",
     ),
     "no data": (Nothing(), r"empty"),
+    "a loader": (DataLoader(separable(8)), r"^DataLoader: this gives batches"),
 }
 
 
 @pytest.mark.parametrize("joint", [None, (1.0, 1.0, 1.0)], ids=["alone", "joint"])
 @pytest.mark.parametrize(("data", "said"), BAD_DATA.values(), ids=BAD_DATA)
 def test_data_that_does_not_fit_is_refused_in_one_line(
-    data: Dataset[Any], said: str, joint: tuple[float, ...] | None
+    data: Any,  # noqa: ANN401
+    said: str,
+    joint: tuple[float, ...] | None,
 ) -> None:
     with pytest.raises(InputError, match=said) as caught:
         fit(gated("flat"), data, joint=joint, recipe=Recipe(1, 0.01))
@@ -293,3 +296,11 @@ def test_features_that_are_not_finite_are_refused() -> None:
     broken = TensorDataset(torch.full((4, 12), torch.nan), torch.arange(4))
     with pytest.raises(InputError, match=r"^data: the backbone gives features that are infinite"):
         fit(gated("flat"), broken)
+
+
+@pytest.mark.parametrize("joint", [None, (1.0, 1.0, 1.0)], ids=["alone", "joint"])
+@pytest.mark.parametrize("name", ["recipe", "progress", "checkpoint"])
+def test_options_of_another_kind_are_refused(name: str, joint: tuple[float, ...] | None) -> None:
+    options: dict[str, Any] = {"recipe": Recipe(1, 0.01), name: {}}
+    with pytest.raises(InputError, match=rf"^{name}: "):
+        fit(gated("flat"), separable(8), joint=joint, **options)

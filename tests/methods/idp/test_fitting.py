@@ -350,3 +350,32 @@ def test_labels_that_are_no_classes_are_refused_in_a_line(fit: Callable[..., Non
     with pytest.raises(InputError, match="labels do not fit what the model gives") as error:
         fit(converted(), data, recipe=SHORT)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [pytest.param(idp.fit, id="fit"), pytest.param(idp.fit_sandwich, id="fit_sandwich")],
+)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param({"recipe": {}}, r"^recipe: this is dict", id="recipe"),
+        pytest.param({"augment": 3}, r"^augment: this is int", id="augment"),
+        pytest.param({"progress": 3}, r"^progress: this is int", id="progress"),
+        pytest.param({"checkpoint": 3}, r"^checkpoint: 3 names no file", id="checkpoint"),
+    ],
+)
+def test_options_of_another_kind_are_refused_in_a_line(
+    fit: Callable[..., None], options: dict[str, Any], said: str
+) -> None:
+    net = converted()
+    before = state(net)
+    with pytest.raises(InputError, match=said):
+        fit(net, patterns(8), **{"recipe": SHORT, **options})
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_checkpoints_of_ranges_may_be_named_by_a_string(tmp_path: Path) -> None:
+    net = converted(ranges=(0.5, 1.0))
+    idp.fit(net, patterns(8), recipe=replace(SHORT, epochs=1), checkpoint=str(tmp_path / "a.pt"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.0.pt", "a.1.pt"]

@@ -136,3 +136,9 @@ def test_when_it_fails_the_statistics_are_what_they_were() -> None:
         idp.recalibrate(net, patterns(), progress=stop)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert not any(part.training for part in net.modules())
+
+
+def test_the_progress_of_recalibrating_can_be_called() -> None:
+    net = idp.convert(network("plain"), example=images())
+    with pytest.raises(InputError, match=r"^progress: this is int"):
+        idp.recalibrate(net, patterns(8), progress=3)  # type: ignore[arg-type]
