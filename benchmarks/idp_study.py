@@ -129,11 +129,7 @@ class Study:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.plan.recipe.seed)
             classes, channels = len(self.data.train.classes), self.data.train.pixels.shape[1]
-            net = vgg16(classes, channels=channels, width=width)
-        for part in net.modules():
-            if isinstance(part, nn.Dropout):
-                part.p *= self.plan.dropout
-        return net
+            return vgg16(classes, channels=channels, width=width, dropout=self.plan.dropout)
 
     def static(self, width: int) -> Backbone:
         """Return a VGG-16 trained by the recipe."""

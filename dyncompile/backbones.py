@@ -366,7 +366,9 @@ def densenet201(
 # --- plain stacks ----------------------------------------------------------------------------
 
 
-def vgg16(classes: int = CLASSES, *, channels: int = 3, width: int = 64) -> Backbone:
+def vgg16(
+    classes: int = CLASSES, *, channels: int = 3, width: int = 64, dropout: float = 1.0
+) -> Backbone:
     """Return VGG-16 for images of 32 pixels, as McDanel et al. (2017) have it.
 
     13 convolutions, of which the first is the stem; the last of each of the five stages ends in
@@ -379,23 +381,24 @@ def vgg16(classes: int = CLASSES, *, channels: int = 3, width: int = 64) -> Back
         classes: Scores of the classifier.
         channels: Of the image.
         width: Channels of the first stage; the others are 2, 4, 8 and 8 times as wide.
+        dropout: What is dropped, as a multiple of what the paper drops, up to 0.5 of a layer.
     """
     layers: list[nn.Module] = []
     width_in = channels
     for scale, depth in ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3)):
         for left in reversed(range(depth)):
-            dropout = nn.Dropout(0.4 if layers else 0.3)
-            after: dict[str, nn.Module] = {"dropout": dropout} if left else {"pool": _half()}
+            drop = nn.Dropout(dropout * (0.4 if layers else 0.3))
+            after: dict[str, nn.Module] = {"dropout": drop} if left else {"pool": _half()}
             layers.append(conv_block(width_in, scale * width, **after))
             width_in = scale * width
     classifier = _named(
         pool=nn.AdaptiveAvgPool2d(1),
         flatten=nn.Flatten(),
-        dropout1=nn.Dropout(0.5),
+        dropout1=nn.Dropout(dropout * 0.5),
         linear1=nn.Linear(width_in, width_in, bias=False),
         norm=nn.BatchNorm1d(width_in),
         relu=nn.ReLU(),
-        dropout2=nn.Dropout(0.5),
+        dropout2=nn.Dropout(dropout * 0.5),
         linear2=nn.Linear(width_in, classes),
     )
     return Backbone(layers[0], layers[1:], classifier)

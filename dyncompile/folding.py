@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["fold_constants", "grows_the_file"]
+__all__ = ["fold_constants"]
 
 import math
 
@@ -20,13 +20,13 @@ def fold_constants(model: ir.Model) -> None:
     A network that slices its weights differently per level would otherwise get a copy of each
     small weight per level; the runtime folds the slices when it loads the file.
     """
-    optimizer.optimize_ir(model, should_fold=lambda node: False if grows_the_file(node) else None)
+    optimizer.optimize_ir(model, should_fold=lambda node: False if _grows_the_file(node) else None)
     for node in list(model.graph):
         if node.op_type == "Identity" and not node.domain:
             _skip_copy_of_weight(node, model.graph)
 
 
-def grows_the_file(node: ir.Node) -> bool:
+def _grows_the_file(node: ir.Node) -> bool:
     """Whether a node of constant inputs takes more room as a constant than as a node.
 
     Its result would be stored beside the weight that it is computed from, because other nodes

@@ -75,7 +75,7 @@ class Barrier:
     """A node that a channel budget does not pass: it reads every channel, the dead ones as zeros.
 
     Attributes:
-        at: Name of the node.
+        at: The node, by its operator and name, or the output of the network.
         why: What keeps the budget there.
     """
 

@@ -20,7 +20,7 @@ __all__ = [
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -28,6 +28,15 @@ from torch.utils import _pytree as pytree
 
 from dyncompile.errors import MarkerError
 from dyncompile.knobs import Levels
+from dyncompile.marker_operators import (
+    aligned_with,
+    budget_op,
+    gate_op,
+    hard_decision,
+    kept_channels,
+    picked,
+    switch_op,
+)
 from dyncompile.naming import at_level, capture, current_scope, follow
 
 Tree = TypeVar("Tree")
@@ -178,9 +187,9 @@ def channel_budget(
     _check_level(where, level, len(kept), x)
     index, known = _decide_switch(level, len(kept), name)
     if torch.compiler.is_exporting():
-        budgeted: Tensor = _budget_op(x, index, kept, axis, known)
+        budgeted: Tensor = budget_op(x, index, kept, axis, known)
         return budgeted
-    return _kept(x, index, kept, axis)
+    return kept_channels(x, index, kept, axis)
 
 
 def per_level(
@@ -260,7 +269,7 @@ def _decide_gate(take: Tensor, name: str | None) -> tuple[Tensor, str]:
     name = scope.name(take, name)
     if torch.compiler.is_exporting():
         return flat, name
-    taken = scope.record(name, _hard(flat), 2)
+    taken = scope.record(name, hard_decision(flat), 2)
     return (flat if taken is None else taken.bool()), name
 
 
@@ -280,44 +289,19 @@ def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor,
 
 def _select(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
     if not torch.compiler.is_exporting() and not take.requires_grad:
-        return torch.where(_aligned(_hard(take), on), on, off)
-    decision = _hard(take) if torch.compiler.is_exporting() else take
-    chosen: Tensor = _gate_op(decision, on, off, name)
+        return torch.where(aligned_with(hard_decision(take), on), on, off)
+    decision = hard_decision(take) if torch.compiler.is_exporting() else take
+    chosen: Tensor = gate_op(decision, on, off, name)
     return chosen
 
 
 def _choose(index: Tensor, options: list[Tensor], name: str) -> Tensor:
     if torch.compiler.is_exporting() or index.requires_grad:
-        chosen: Tensor = _switch_op(index, options, name)
+        chosen: Tensor = switch_op(index, options, name)
         return chosen
     if index.is_floating_point():
         index = index.argmax(-1)
-    return _pick(index, options)
-
-
-def _pick(index: Tensor, options: Sequence[Tensor]) -> Tensor:
-    chosen = options[-1]
-    aligned = _aligned(index, chosen)
-    for number in reversed(range(len(options) - 1)):
-        chosen = torch.where(aligned <= number, options[number], chosen)
-    return chosen
-
-
-def _hard(take: Tensor) -> Tensor:
-    """Bool from bool, or from a float 0/1 that may be off by rounding; NaN is False."""
-    return take if take.dtype == torch.bool else take > 0.5
-
-
-def _kept(x: Tensor, level: Tensor, counts: Sequence[int], axis: int) -> Tensor:
-    limit = torch.tensor(counts, device=x.device)[level.clamp(0, len(counts) - 1).flatten()]
-    alive = torch.arange(x.shape[axis], device=x.device) < limit[:, None]
-    sizes = [1] * x.ndim
-    sizes[0], sizes[axis] = alive.shape
-    return torch.where(alive.reshape(sizes), x, x.new_zeros(()))  # a number makes int64 of bool
-
-
-def _aligned(decision: Tensor, side: Tensor) -> Tensor:
-    return decision.reshape(decision.shape + (1,) * (side.ndim - decision.ndim))
+    return picked(index, options)
 
 
 def _where(marker: str, name: str | None) -> str:
@@ -459,83 +443,3 @@ def _check_level(where: str, level: object, count: int, x: Tensor) -> None:
             where=where,
             remedy="Give one count per level of the knob.",
         )
-
-
-# --- the operators, registered with torch once -------------------------------------------------
-
-
-@torch.library.custom_op("dyncompile::gate", mutates_args=())
-def _gate_op(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
-    return torch.where(_aligned(_hard(take), on), on, off)
-
-
-@_gate_op.register_fake
-def _(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:
-    del take, off, name
-    return torch.empty_like(on)
-
-
-def _keep_gate(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, str], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(*inputs[:3])
-
-
-def _gate_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
-    take, on, off = ctx.saved_tensors
-    open_ = _aligned(_hard(take), on)
-    to_take = None
-    if ctx.needs_input_grad[0]:
-        to_take = _per_decision(grad * (on - off), take.ndim).to(take.dtype)
-    return to_take, torch.where(open_, grad, 0), torch.where(open_, 0, grad), None
-
-
-_gate_op.register_autograd(_gate_gradient, setup_context=_keep_gate)
-
-
-@torch.library.custom_op("dyncompile::switch", mutates_args=())
-def _switch_op(index: Tensor, options: list[Tensor], name: str) -> Tensor:
-    hard = index.argmax(-1) if index.is_floating_point() else index
-    chosen = _pick(hard, options)
-    return chosen.clone() if chosen is options[-1] else chosen
-
-
-@_switch_op.register_fake
-def _(index: Tensor, options: list[Tensor], name: str) -> Tensor:
-    del index, name
-    return torch.empty_like(options[0])
-
-
-def _keep_switch(ctx: Any, inputs: tuple[Tensor, list[Tensor], str], output: Tensor) -> None:
-    del output
-    ctx.save_for_backward(inputs[0], *inputs[1])
-
-
-def _switch_gradient(ctx: Any, grad: Tensor) -> tuple[Tensor | None, list[Tensor], None]:
-    index, *options = ctx.saved_tensors
-    hard = index.argmax(-1) if index.is_floating_point() else index
-    aligned = _aligned(hard.clamp(0, len(options) - 1), grad)
-    to_index = None
-    if ctx.needs_input_grad[0]:
-        rank = index.ndim - 1
-        to_index = torch.stack([_per_decision(grad * o, rank) for o in options], -1)
-    return to_index, [torch.where(aligned == i, grad, 0) for i in range(len(options))], None
-
-
-_switch_op.register_autograd(_switch_gradient, setup_context=_keep_switch)
-
-
-@torch.library.custom_op("dyncompile::channel_budget", mutates_args=())
-def _budget_op(x: Tensor, level: Tensor, counts: list[int], axis: int, name: str) -> Tensor:
-    return _kept(x, level, counts, axis)
-
-
-@_budget_op.register_fake
-def _(x: Tensor, level: Tensor, counts: list[int], axis: int, name: str) -> Tensor:
-    del level, counts, axis, name
-    return torch.empty_like(x)
-
-
-def _per_decision(product: Tensor, rank: int) -> Tensor:
-    """Sum over everything that one decision covers."""
-    axes = tuple(range(rank, product.ndim))
-    return product.sum(axes) if axes else product

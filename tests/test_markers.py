@@ -593,8 +593,9 @@ def test_an_exported_budget_keeps_its_marker_and_agrees() -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=["first", "last", "beyond", "rows"])
-def test_opcheck_channel_budget(level: Tensor) -> None:
-    arguments = (ones(2, 4, 3), level, [1, 3], 1, "b")
+@pytest.mark.parametrize("gradient", [False, True], ids=["plain", "gradient"])
+def test_opcheck_channel_budget(level: Tensor, gradient: bool) -> None:
+    arguments = (torch.ones(2, 4, 3, requires_grad=gradient), level, [1, 3], 1, "b")
     torch.library.opcheck(torch.ops.dyncompile.channel_budget.default, arguments)
 
 

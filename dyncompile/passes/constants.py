@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["add_constant", "is_fixed", "shared_constant"]
+__all__ = ["add_constant", "constant_ints", "is_fixed", "shared_constant"]
 
 import numpy as np
 import onnx_ir as ir
@@ -13,6 +13,14 @@ def is_fixed(value: ir.Value) -> bool:
     """Whether a value is a constant that nobody can feed."""
     is_constant = ir.convenience.get_const_tensor(value) is not None or value.is_initializer()
     return is_constant and not value.is_graph_input()
+
+
+def constant_ints(value: ir.Value | None) -> list[int] | None:
+    """Return the entries of a constant that nobody can feed; None if it is none."""
+    if value is None or not is_fixed(value):
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else [int(entry) for entry in tensor.numpy().flatten()]
 
 
 def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.Value:

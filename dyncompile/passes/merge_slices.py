@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from dyncompile.passes.constants import is_fixed, shared_constant
+from dyncompile.passes.constants import constant_ints, is_fixed, shared_constant
 
 _Cut = dict[int, tuple[int, int, int]]  # axis: start, end, step
 
@@ -59,7 +59,7 @@ def _cut(node: ir.Node) -> _Cut | None:
     if node.op_type != "Slice" or node.domain or node.inputs[0] is None:
         return None
     shape = node.inputs[0].shape
-    lists = [_numbers(value) for value in node.inputs[1:]]
+    lists = [constant_ints(value) for value in node.inputs[1:]]
     known = [numbers for numbers in lists if numbers is not None]
     if not shape or len(known) < len(lists):
         return None
@@ -68,13 +68,6 @@ def _cut(node: ir.Node) -> _Cut | None:
     steps = rest[1] if len(rest) > 1 else [1] * len(starts)
     cuts = zip(axes, starts, ends, steps, strict=True)
     return {axis % len(shape): (start, end, step) for axis, start, end, step in cuts}
-
-
-def _numbers(value: ir.Value | None) -> list[int] | None:
-    if value is None or not is_fixed(value):
-        return None
-    tensor = ir.convenience.get_const_tensor(value)
-    return None if tensor is None else [int(number) for number in tensor.numpy().tolist()]
 
 
 def _rewrite(node: ir.Node, data: ir.Value | None, cut: _Cut, graph: ir.Graph) -> None:

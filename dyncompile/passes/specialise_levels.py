@@ -39,8 +39,9 @@ class SpecialiseLevels(ir.passes.InPlacePass):
     Two lowerings. ``switch`` copies the region once per level and cuts each copy by constants:
     as fast as static networks; a runtime folds the cut weights when it loads the file, so it
     holds those of every level in memory. ``slice`` cuts weights at run time, in one copy for all
-    levels but the last, which has its own: no more memory, but slower. ``auto`` takes ``slice``
-    where the levels are more than 32, or hold more than four times the weights and 64 MB.
+    levels but the last, which has its own: slower, and weights are held twice at most. ``auto``
+    takes ``slice`` where the levels are more than 32, or hold more than four times the weights
+    of the region and 64 MB.
 
     Budgets on one level are one decision; regions of different levels that overlap multiply.
     The pass notes in the metadata of the model what it did, for ``inspect``.
@@ -104,7 +105,7 @@ class SpecialiseLevels(ir.passes.InPlacePass):
             specialise_region(home, region, groups)
         return {
             "decision": name,
-            "levels": count,
+            "levels": len(budgets[0].counts),
             "lowering": lowering,
             "why": why,
             "barriers": [asdict(barrier) for barrier in barriers],
@@ -115,7 +116,7 @@ class SpecialiseLevels(ir.passes.InPlacePass):
         count = len(region.groups)
         held, whole = _weights(region)
         times = held / whole if whole else 1.0
-        sizes = f"{count} levels hold {times:.1f} times its weights of {_bytes(whole)} in memory"
+        sizes = f"{count} levels hold {times:.1f} times the weights that they cut, {_bytes(whole)}"
         if count == 1:
             return "switch", "there is one level"
         if copies > count:
@@ -189,7 +190,7 @@ def _level_count(budgets: Sequence[Budget]) -> int:
     users = (Selector.from_node(user) for user, _ in budgets[0].decision.uses())
     own = [user for user in users if user and user.decision is budgets[0].decision]
     options = [len(user.options) for user in own if user.node.op_type != "Gate"]
-    return max(len(budgets[0].counts), *options, 1)
+    return max([len(budgets[0].counts), *options])
 
 
 def _overlapping(graph: ir.Graph) -> dict[ir.Value, int]:
@@ -223,17 +224,22 @@ def _all(groups: Iterable[list[ir.Value]]) -> list[ir.Value]:
 
 
 def _weights(region: BudgetRegion) -> tuple[int, int]:
-    """Return the bytes of weights that all levels hold together, and those of the whole network."""
+    """Return the bytes of weights that all levels of a region hold together, and the whole does."""
     held = whole = 0
+    seen: set[tuple[ir.Value, object]] = set()
     for node in region.nodes:
         for place, value in enumerate(node.inputs):
             if value is None or not is_fixed(value) or value.const_value is None:
                 continue
             size = value.const_value.nbytes
-            whole += size
+            whole += 0 if (value, None) in seen else size
+            seen.add((value, None))
             for (live,) in region.groups:
                 if live.is_needed(node.outputs[0]):
                     cut = live.wanted(node, 0)[place]
+                    if (value, key := (id(live), str(sorted(cut.items())))) in seen:
+                        continue
+                    seen.add((value, key))
                     shares = (one.count / one.size for one in cut.values() if one.size)
                     held += round(size * math.prod(shares))
     return held, whole

@@ -243,6 +243,42 @@ def test_a_part_of_a_concatenation_that_no_level_needs_is_left_out(lowering: Low
     _check(model, lowering)
 
 
+@pytest.mark.parametrize("lowering", LOWERINGS)
+def test_zeros_that_no_budget_made_are_neither_barriers_nor_revived(lowering: Lowering) -> None:
+    model = budgeted_graph("""
+    main (float[1,3,2,2] x, int64 level, float[4,3,1,1] w, float[8,4,1,1] v, float[2,8,1,1] u,
+          float[8] o) => (float[1,2,2,2] y)
+     <float[1,4,2,2] c, float[1,4,2,2] b, float[1,8,2,2] e, float[1,8,2,2] s, float[1,8,2,2] p,
+      float[1,8,2,2] r, float[1,8,2,2] n> {
+        k = Constant <value = int64[8] {0,0,0,0,0,5,0,0}> ()
+        p = Pad (x, k)
+        n = BatchNormalization (p, o, o, o, o)
+        c = Conv (x, w)
+        b = dyncompile.ChannelBudget <name = "d", counts = [1, 3], axis = 1> (c, level)
+        e = Conv (b, v)
+        s = Add (p, e)
+        r = Add (s, n)
+        y = Conv (r, u)
+    }""")
+    _make_positive(model, "o")
+    assert _note(_check(model, lowering))["barriers"] == []
+
+
+def test_a_normalisation_of_each_level_may_give_dead_channels_a_value() -> None:
+    middle = """
+    n0 = BatchNormalization (b, s, o, o, s)
+    n1 = BatchNormalization (b, o, s, s, s)
+    m = dyncompile.Switch2 <name = "d"> (level, n0, n1)"""
+    model = _around(middle, "float[8] s, float[8] o", "float[1,8,4,4] n0, float[1,8,4,4] n1")
+    _make_positive(model, "s")
+    ((note,),) = [one["barriers"] for one in json.loads(_notes(_check(model, "switch")))]
+    assert note["at"] == "BatchNormalization"
+
+
+def _notes(model: ir.Model) -> str:
+    return model.metadata_props[BUDGETS]
+
+
 def test_two_knobs_whose_parts_overlap_multiply() -> None:
     model = budgeted_graph("""
     main (float[1,3,2,2] x, int64 level, int64 other, float[4,3,1,1] w, float[4,4,1,1] v,

@@ -84,13 +84,24 @@ class IncompleteNet(nn.Module):
         """
         if level is None:
             level = self._levels.default
-        index = level if isinstance(level, Tensor) else _index(level, x.device)
+        index = level if isinstance(level, Tensor) else self._index(level, x.device)
         return self._run(
             x,
             lambda layer, z: channel_budget(z, index, layer.counts, axis=layer.axis, name="level"),
             index,
             knobs,
         )
+
+    def _index(self, level: object, device: torch.device) -> Tensor:
+        last = len(self.ratios) - 1
+        is_whole = isinstance(level, Integral) and not isinstance(level, bool)
+        if not is_whole or not 0 <= int(level) <= last:  # type: ignore[call-overload]
+            raise InputError(
+                f"{level!r} is no index of a level.",
+                where="level",
+                remedy=f"Give a whole number from 0, the narrowest, to {last}, or an int64 tensor.",
+            )
+        return torch.tensor(int(level), device=device)  # type: ignore[call-overload]
 
     def cut_to(self, x: Tensor, counts: Sequence[int], level: int | None = None) -> Tensor:
         """Return what the backbone does with any number of channels in each incomplete layer.
@@ -153,16 +164,6 @@ def default_knobs(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
         name: torch.tensor(knob.array(name).tolist(), device=x.device)
         for name, knob in knobs_of(net).items()
     }
-
-
-def _index(level: object, device: torch.device) -> Tensor:
-    if isinstance(level, bool) or not isinstance(level, Integral):
-        raise InputError(
-            f"{level!r} is no index of a level.",
-            where="level",
-            remedy="Give a whole number, 0 for the narrowest, or an int64 tensor.",
-        )
-    return torch.tensor(int(level), device=device)
 
 
 def _cutter(cut: Cut, layer: IncompleteLayer) -> Hook:

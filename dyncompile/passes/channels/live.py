@@ -83,7 +83,7 @@ class LiveChannels:
     def _rule(self, node: ir.Node) -> Rule | None:
         marker = marker_rule(node, self._at)
         make = _RULES.get(node.op_type) if not node.domain else None
-        more = any(output.uses() for output in node.outputs[1:])
+        more = any(v.uses() or v.is_graph_output() for v in node.outputs[1:])
         if marker is not None or make is None or (more and node.op_type != "Split"):
             return marker
         return make(node, self._at)

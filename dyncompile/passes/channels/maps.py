@@ -16,11 +16,10 @@ from dyncompile.passes.channels.rule import (
     At,
     Cut,
     Rule,
-    constant_ints,
     sizes_of,
 )
 from dyncompile.passes.channels.sets import Channels, Live
-from dyncompile.passes.constants import is_fixed
+from dyncompile.passes.constants import constant_ints, is_fixed
 
 
 class Pool(First):

@@ -17,10 +17,10 @@ from dyncompile.passes.channels.rule import (
     At,
     Cut,
     Rule,
-    constant_ints,
     sizes_of,
 )
 from dyncompile.passes.channels.sets import Channels, Live
+from dyncompile.passes.constants import constant_ints
 
 
 class _Concat(Rule):

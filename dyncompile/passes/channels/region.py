@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["Barrier", "BudgetRegion"]
+__all__ = ["BudgetRegion"]
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from dyncompile.dialect import Budget, Selector
 from dyncompile.errors import GraphError
+from dyncompile.manifest import Barrier
 from dyncompile.passes.channels.live import LiveChannels
 from dyncompile.passes.channels.rule import NOTHING, WHATEVER, At, Cut
 from dyncompile.passes.channels.sets import Live
 from dyncompile.passes.scopes import graphs_of, inputs_of
-
-
-@dataclass(frozen=True)
-class Barrier:
-    """A place that a budget does not pass: the value before it is brought back to all channels.
-
-    Attributes:
-        at: The node, or the output of the network.
-        why: A clause for people.
-    """
-
-    at: str
-    why: str
 
 
 class BudgetRegion:
@@ -81,10 +68,10 @@ class BudgetRegion:
         for live in self._every:
             for node in self.graph:
                 for value, why in _refused(node, live):
-                    if live.alive(value) is not None:
+                    if self._deadened(value, live) is not None:
                         found.setdefault(_spell(node), why)
             for value in self.graph.outputs:
-                if live.alive(value) is not None:
+                if self._deadened(value, live) is not None:
                     found.setdefault(f"output {value.name!r}", "the network returns all channels")
         return [Barrier(at, why) for at, why in found.items()]
 
@@ -120,11 +107,11 @@ class BudgetRegion:
         return any(option.producer() in self.nodes for option in selector.options)
 
     def _lacks_input(self, node: ir.Node) -> bool:
-        """Whether the region makes an input of a node at levels that want it only."""
+        """Whether a node runs at a level that does not compute one of its inputs."""
         made = [v for v in node.inputs if v is not None and v.producer() in self.nodes]
         return any(
             not live.is_needed(value)
-            for live in (self._every if made else ())
+            for live in self._every
             if any(live.is_needed(output) for output in node.outputs)
             for value in made
         )
@@ -136,12 +123,22 @@ class BudgetRegion:
                 if node.op_type != "BatchNormalization" or node.domain or value is None:
                     continue
                 output = node.outputs[0]
-                before = live.alive(value)
-                if before is None or not live.is_needed(output):
+                before = self._deadened(value, live)
+                if before is None or not live.is_needed(output) or self._is_of_level(output):
                     continue
                 after = live.present(output)
                 if after is None or after.channels & before.channels != after.channels:
                     raise _revived(node, self._budget_before(node, live))
+
+    def _deadened(self, value: ir.Value, live: LiveChannels) -> Live | None:
+        """Return which channels are alive, if budgets made others zero."""
+        alive = live.alive(value)
+        return None if alive == self._unbudgeted.alive(value) else alive
+
+    def _is_of_level(self, value: ir.Value) -> bool:
+        """Whether a value is one level's: an option of a switch on it."""
+        users = (Selector.from_node(user) for user, _ in value.uses())
+        return any(user is not None and user.decision is self.decision for user in users)
 
     def _budget_before(self, node: ir.Node, live: LiveChannels) -> Budget:
         """Return a budget whose dead channels reach a node."""

@@ -10,7 +10,6 @@ __all__ = [
     "At",
     "Cut",
     "Rule",
-    "constant_ints",
     "sizes_of",
 ]
 
@@ -22,7 +21,6 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from dyncompile.passes.channels.sets import Channels, Live
-from dyncompile.passes.constants import is_fixed
 
 # What a node wants of an input: some channels along some of its axes. All of it, nothing of it,
 # or whatever is there, because only its sizes along other axes are read.
@@ -103,11 +101,3 @@ def sizes_of(value: ir.Value | None) -> list[int | str] | None:
         return None
     sizes = [s if isinstance(s, int) else s.value for s in value.shape]
     return None if any(size is None for size in sizes) else [s for s in sizes if s is not None]
-
-
-def constant_ints(value: ir.Value | None) -> list[int] | None:
-    """Return the entries of a constant that nobody can feed; None if it is none."""
-    if value is None or not is_fixed(value):
-        return None
-    tensor = ir.convenience.get_const_tensor(value)
-    return None if tensor is None else [int(entry) for entry in tensor.numpy().flatten()]

@@ -15,10 +15,10 @@ from dyncompile.passes.channels.rule import (
     At,
     Cut,
     Rule,
-    constant_ints,
     sizes_of,
 )
 from dyncompile.passes.channels.sets import Live
+from dyncompile.passes.constants import constant_ints
 
 
 class _View(Rule):
