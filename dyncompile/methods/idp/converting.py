@@ -60,12 +60,12 @@ def convert(  # noqa: PLR0913 - every option by name
         example: What the network takes.
         counts: Input channels at each level, for single layers by name (input features of a
             linear layer).
-        complete: Layers whose input is not cut, or modules that hold them, by name. None leaves
-            complete what reads the input of the network; it is complete in any case, unless
-            ``counts`` names it.
+        complete: Layers whose input is not cut, or modules that hold them, by name. The first
+            layer, and all that read the input of the network, are complete besides, unless
+            ``counts`` names them.
         multiple: Counts are rounded up to a multiple of it.
-        ranges: For ``fit`` range by range (multiple profiles): where each range of levels ends,
-            ratios that are levels, the last one last.
+        ranges: For ``fit`` range by range (multiple profiles; all have the one given here): where
+            each range of levels ends, ratios that are levels, the last one last.
         norm: ``switchable`` gives each level its own weight and bias of normalisation, as
             slimmable networks have them.
         default: Index of the level used when the caller names none.
