@@ -77,7 +77,7 @@ def _bring_in(node: ir.Node, graph: ir.Graph) -> None:
         if value is None or value.graph is graph:
             continue
         copy = ir.Value(
-            name=f"{node.outputs[0].name}.{index}",
+            name=f"{node.outputs[0].name}.input{index}",
             type=value.type,
             shape=value.shape,
             const_value=value.const_value,
