@@ -27,6 +27,7 @@ class Cell:
         path: Pattern of the path.
         digits: After the point.
         unit: What is written behind it.
+        measure: What the rows are measured in; None is anything.
     """
 
     table: str
@@ -35,6 +36,7 @@ class Cell:
     path: str = "*"
     digits: int = 2
     unit: str = ""
+    measure: str | None = None
 
     def rows(self, results: Mapping[str, Results]) -> list[Row]:
         """Return the rows that have a figure.
@@ -61,6 +63,7 @@ class Cell:
         return (
             row.value is not None
             and row.against == self.against
+            and self.measure in {None, row.unit}
             and fnmatchcase(row.network, self.network)
             and fnmatchcase(row.path, self.path)
         )
@@ -161,6 +164,17 @@ SUMMARIES: Mapping[str, Summary | Grid] = {
             Line(
                 "a switch over 8 exits, {ms} ms, every level",
                 (Cell("paths", "anytime *"),),
+            ),
+            Line(
+                "one file for four widths, VGG-16, CIFAR size: 25 %, 50 %, 75 %, 100 % of channels",
+                tuple(
+                    Cell("budgets", "VGG-16, switch", path=f"{percent}%", measure="x")
+                    for percent in (25, 50, 75, 100)
+                ),
+            ),
+            Line(
+                "its bytes / those of the static network of full width",
+                (Cell("budgets", "VGG-16, switch", "static, bare", "file"),),
             ),
             Line(
                 "**time saved / time saved by static prefixes**: ResNet-101, DenseNet-201,"
