@@ -29,7 +29,7 @@ _MOST_NODES = 4
 _LOWERINGS = {
     None: "not lowered yet",
     "switch": "one network per level, cut from the same weights",
-    "slice": "one network, weights cut in each call, and one for the last level",
+    "slice": "weights cut in each call, but for the last level",
 }
 
 

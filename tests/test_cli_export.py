@@ -174,7 +174,7 @@ def test_knobs_and_samples_come_from_the_command_line() -> None:
     ("options", "said"),
     [
         pytest.param([], "switch: one network per level, cut from the same weights", id="auto"),
-        pytest.param(["--budgets", "slice"], "slice: one network, weights cut in each", id="slice"),
+        pytest.param(["--budgets", "slice"], "slice: weights cut in each call", id="slice"),
         pytest.param(["--target", "marked"], "not lowered yet", id="marked"),
     ],
 )

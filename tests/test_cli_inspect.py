@@ -143,7 +143,7 @@ def test_inspect_shows_what_became_of_budgets_and_where_they_end(tmp_path: Path)
         "│   │   so, and so.",
         "│   ├── ends at s0, s1, s2, s3 and 2 more: it mixes channels",
         "│   └── ends at y: an output",
-        "└── other 1 level, slice: one network, weights cut in each call",
+        "└── other 1 level, slice: weights cut in each call, but for the last level",
     ]
 
 
