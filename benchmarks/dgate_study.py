@@ -5,34 +5,31 @@ from __future__ import annotations
 __all__ = ["CIFAR10", "HARD", "GateLoss", "Plan", "Study"]
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 import dyncompile
 from benchmarks.dgate_answers import Answers, answers_of
+from benchmarks.study import StudyOf
 from dyncompile.array_files import write_arrays
 from dyncompile.backbones import ResNet, cifar_resnet
 from dyncompile.data import Images, Splits, make_hard_digits, read_cifar10, shift_and_flip
 from dyncompile.measuring.findings import Findings
 from dyncompile.methods import dgate
-from dyncompile.progress import Progress, progress_bars
 from dyncompile.reporting import write_report
 from dyncompile.training import Recipe, in_batches, train
 
 GateLoss = Literal["hinge", "crammer-singer", "cross-entropy"]
 
-Made = TypeVar("Made")
 
 SMOOTHING = 0.05
 VERIFIED = 32  # images that the artifact is held against the model on
@@ -125,41 +122,8 @@ def _few(data: Splits[Images]) -> Splits[Images]:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """Everything of one run.
-
-    Attributes:
-        plan: What to do.
-        folder: Receives all files. Trainings that were stopped go on from what lies there.
-        console: Where progress is shown; None shows nothing.
-    """
-
-    plan: Plan
-    folder: Path
-    console: Console | None = None
-    _made: dict[object, object] = field(default_factory=dict)
-
-    def once(self, key: object, make: Callable[[], Made]) -> Made:
-        """Return what ``make`` returns; it is called once for a key."""
-        if key not in self._made:
-            self._made[key] = make()
-        return cast(Made, self._made[key])
-
-    # --- networks ---
-
-    @cached_property
-    def data(self) -> Splits[Images]:
-        """The images."""
-        with self.bar("Images") as bar:
-            bar("", 0, 1)
-            data = self.plan.read()
-            bar("", 1, 1)
-        return data
-
-    @property
-    def example(self) -> Tensor:
-        """An image of the right shape."""
-        return torch.zeros(1, *self.data.test.pixels.shape[1:])
+class Study(StudyOf[Plan]):
+    """What the study makes, each thing once."""
 
     @cached_property
     def dense(self) -> ResNet:
@@ -321,12 +285,6 @@ class Study:
             )
         write_report(findings, self.folder / "report.html")
         return findings
-
-    @contextmanager
-    def bar(self, title: str) -> Iterator[Progress]:
-        """Show a long step."""
-        with progress_bars(self.console) as add:
-            yield add(title)
 
 
 def smoothed(model: nn.Module, batch: Tensor, labels: Tensor) -> Tensor:

@@ -5,31 +5,26 @@ from __future__ import annotations
 __all__ = ["HARD", "IDP", "ORDINARY", "SANDWICH", "Plan", "Study"]
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 import dyncompile
 from benchmarks.idp_compact import compact
+from benchmarks.study import StudyOf
 from dyncompile.backbones import Backbone, vgg16
 from dyncompile.data import Images, Splits, make_hard_digits
 from dyncompile.methods import idp
-from dyncompile.progress import Progress, progress_bars
 from dyncompile.training import Recipe, in_batches, train
 
 ORDINARY, IDP, SANDWICH = "trained ordinarily", "IDP, linear profile", "US-Nets"
 VERIFIED = 32  # images that the artifact is held against the model on
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -88,41 +83,8 @@ HARD = Plan(
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """Everything of one run.
-
-    Attributes:
-        plan: What to do.
-        folder: Receives all files. Trainings that were stopped go on from what lies there.
-        console: Where progress is shown; None shows nothing.
-    """
-
-    plan: Plan
-    folder: Path
-    console: Console | None = None
-    _made: dict[object, object] = field(default_factory=dict)
-
-    def once(self, key: object, make: Callable[[], Made]) -> Made:
-        """Return what ``make`` returns; it is called once for a key."""
-        if key not in self._made:
-            self._made[key] = make()
-        return cast(Made, self._made[key])
-
-    # --- networks ---
-
-    @cached_property
-    def data(self) -> Splits[Images]:
-        """The images."""
-        with self.bar("Images") as bar:
-            bar("", 0, 1)
-            data = self.plan.read()
-            bar("", 1, 1)
-        return data
-
-    @property
-    def example(self) -> Tensor:
-        """An image of the right shape."""
-        return torch.zeros(1, *self.data.test.pixels.shape[1:])
+class Study(StudyOf[Plan]):
+    """What the study makes, each thing once."""
 
     def untrained(self, width: int) -> Backbone:
         """Return a VGG-16 that drops what the plan has it drop."""
@@ -225,9 +187,3 @@ class Study:
                 self.recalibrated(IDP), (self.example,), path, samples=samples, progress=bar
             )
         return path
-
-    @contextmanager
-    def bar(self, title: str) -> Iterator[Progress]:
-        """Show a long step."""
-        with progress_bars(self.console) as add:
-            yield add(title)
