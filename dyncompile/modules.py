@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["evaluating", "unwrapped", "without_parametrizations"]
+__all__ = ["evaluating", "running_example", "unwrapped", "without_parametrizations"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
+
+from dyncompile.errors import DyncompileError, InputError, one_line
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -69,3 +71,23 @@ def evaluating(module: nn.Module) -> Iterator[None]:
                 setattr(part, name, buffer)
                 if not torch.equal(buffer, before):
                     buffer.copy_(before)
+
+
+@contextmanager
+def running_example(net: nn.Module) -> Iterator[None]:
+    """Let the block run a network on an example: in evaluation mode, without gradients.
+
+    Raises:
+        InputError: it fails, whatever its forward raises.
+    """
+    with torch.no_grad(), evaluating(net):
+        try:
+            yield
+        except DyncompileError:
+            raise
+        except Exception as error:  # whatever the user's forward raises
+            raise InputError(
+                f"it fails on the example: {one_line(error)}.",
+                where=type(net).__name__,
+                remedy="Give an example that it can run, on its device and of its type.",
+            ) from error

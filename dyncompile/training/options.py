@@ -30,12 +30,7 @@ def check_augment(augment: object) -> None:
     Raises:
         InputError: it cannot.
     """
-    if augment is not None and not callable(augment):
-        raise InputError(
-            f"this is {type(augment).__name__}, which cannot be called.",
-            where="augment",
-            remedy="Give a function of a batch that returns another, or None.",
-        )
+    _check_callable(augment, "augment", "Give a function of a batch that returns another, or None.")
 
 
 def check_progress(progress: object) -> None:
@@ -44,11 +39,14 @@ def check_progress(progress: object) -> None:
     Raises:
         InputError: it cannot.
     """
-    if progress is not None and not callable(progress):
+    remedy = "Give a function of a name, what is done and what there is to do, or None."
+    _check_callable(progress, "progress", remedy)
+
+
+def _check_callable(value: object, where: str, remedy: str) -> None:
+    if value is not None and not callable(value):
         raise InputError(
-            f"this is {type(progress).__name__}, which cannot be called.",
-            where="progress",
-            remedy="Give a function of a name, what is done and what there is to do, or None.",
+            f"this is {type(value).__name__}, which cannot be called.", where=where, remedy=remedy
         )
 
 

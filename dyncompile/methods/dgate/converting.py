@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-import torch
 from torch import Tensor, nn
 
-from dyncompile.errors import DyncompileError, InputError, one_line
+from dyncompile.errors import InputError, one_line
 from dyncompile.methods.dgate.features import Taps, exit_macs, macs_until, pooled
 from dyncompile.methods.dgate.gates import DecisionGates
 from dyncompile.methods.dgate.scores import score_from_name
-from dyncompile.modules import evaluating, unwrapped
+from dyncompile.modules import running_example, unwrapped
 
 _FEATURES = "[N, C, H, W] or [N, C]"
 
@@ -98,17 +97,8 @@ def _gate(features: object, pool: int, classes: int) -> nn.Linear:
 
 def _run(backbone: nn.Module, names: Sequence[str], example: Tensor) -> _Seen:
     seen = _Seen()
-    with torch.no_grad(), evaluating(backbone), Taps(backbone, names, _kept) as taps:
-        try:
-            seen.output = backbone(example)
-        except DyncompileError:
-            raise
-        except Exception as error:  # whatever the user's forward raises
-            raise InputError(
-                f"it fails on the example: {one_line(error)}.",
-                where=type(backbone).__name__,
-                remedy="Give an example that it can run, on its device and of its type.",
-            ) from error
+    with running_example(backbone), Taps(backbone, names, _kept) as taps:
+        seen.output = backbone(example)
     for name, value in taps.seen:
         seen.runs[name] = seen.runs.get(name, 0) + 1
         seen.values[name] = value

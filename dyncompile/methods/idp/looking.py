@@ -10,12 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from dyncompile.errors import DyncompileError, InputError, one_line
-from dyncompile.modules import evaluating
+from dyncompile.modules import running_example
 
 WeightedLayer = (
     *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
@@ -56,19 +54,9 @@ def look(net: nn.Module, example: Tensor, knobs: Mapping[str, Tensor]) -> Seen:
             if isinstance(module, WeightedLayer):
                 hook = module.register_forward_pre_hook(_noter(name, example, seen, watch))
                 stack.callback(hook.remove)
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(evaluating(net))
+        stack.enter_context(running_example(net))
         stack.enter_context(watch)
-        try:
-            net(example, **knobs)
-        except DyncompileError:
-            raise
-        except Exception as error:  # whatever the user's forward raises
-            raise InputError(
-                f"it fails on the example: {one_line(error)}.",
-                where=type(net).__name__,
-                remedy="Give an example that it can run, on its device and of its type.",
-            ) from error
+        net(example, **knobs)
     return seen
 
 
