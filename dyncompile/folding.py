@@ -4,12 +4,11 @@ from __future__ import annotations
 
 __all__ = ["fold_constants"]
 
-import math
 
 import onnx_ir as ir
 from onnxscript import optimizer
 
-from dyncompile.passes.constants import is_fixed
+from dyncompile.passes.constants import is_fixed, known_bytes
 
 _SMALL_BYTES = 256  # as a node, with its name and its numbers, it takes more room than as a copy
 
@@ -51,11 +50,4 @@ def _has_others(value: ir.Value, node: ir.Node) -> bool:
 
 
 def _bytes(value: ir.Value) -> int:
-    """Return the size of a value; 0 where it is unknown."""
-    tensor = ir.convenience.get_const_tensor(value)
-    if tensor is not None:
-        return tensor.nbytes
-    sizes = None if value.shape is None else [n for n in value.shape if isinstance(n, int)]
-    if sizes is None or value.dtype is None or len(sizes) < len(value.shape or ()):
-        return 0
-    return math.ceil(math.prod(sizes) * value.dtype.itemsize)
+    return known_bytes(value) or 0

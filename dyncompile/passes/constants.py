@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["add_constant", "constant_ints", "is_fixed", "shared_constant"]
+__all__ = [
+    "add_constant",
+    "constant_ints",
+    "is_fixed",
+    "known_bytes",
+    "shared_constant",
+    "shared_sizes",
+]
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -45,3 +55,21 @@ def shared_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> i
         count += 1
         free = f"{name}.{count}"
     return add_constant(graph, free, array)
+
+
+def shared_sizes(graph: ir.Graph, sizes: Sequence[int]) -> ir.Value:
+    """Return an initializer that spells sizes, once for all that are the same."""
+    return shared_constant(graph, "dims." + "x".join(map(str, sizes)), np.asarray(sizes, np.int64))
+
+
+def known_bytes(value: ir.Value) -> int | None:
+    """Return the size of a value in bytes; None if its type or shape is not known."""
+    tensor = ir.convenience.get_const_tensor(value)
+    if tensor is not None:
+        return tensor.nbytes
+    if value.shape is None or value.dtype is None:
+        return None
+    sizes = [size for size in value.shape if isinstance(size, int)]
+    if len(sizes) < len(value.shape):
+        return None
+    return math.ceil(math.prod(sizes) * value.dtype.itemsize)

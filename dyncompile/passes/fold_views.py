@@ -4,13 +4,13 @@ from __future__ import annotations
 
 __all__ = ["FoldViews", "viewed_shape"]
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from dyncompile.passes.constants import known_bytes
 from dyncompile.passes.scopes import graphs_of
 
 _VIEWS = ("Reshape", "Slice")
@@ -48,10 +48,8 @@ class FoldViews(ir.passes.InPlacePass):
         weight, output = node.inputs[0] if node.inputs else None, node.outputs[0]
         if self.keep_over is None or weight is None or len(weight.uses()) == 1:
             return True
-        sizes = [size for size in output.shape or () if isinstance(size, int)]
-        if output.shape is None or len(sizes) < len(output.shape) or output.dtype is None:
-            return False
-        return math.prod(sizes) * output.dtype.itemsize <= self.keep_over
+        size = known_bytes(output)
+        return size is not None and size <= self.keep_over
 
 
 def viewed_shape(node: ir.Node) -> tuple[int, ...] | None:

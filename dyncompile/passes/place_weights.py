@@ -7,10 +7,9 @@ __all__ = ["PREPARED", "PlaceWeights", "add_view"]
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
-from dyncompile.passes.constants import shared_constant
+from dyncompile.passes.constants import shared_sizes
 from dyncompile.passes.scopes import graphs_of
 
 # Operators whose runtime kernels prepare constant inputs once, at load.
@@ -115,9 +114,7 @@ def add_view(graph: ir.Graph, value: ir.Value, sizes: Sequence[int], home: ir.Gr
 
     The sizes are stored beside the value, once for all of that shape.
     """
-    name = "dims." + "x".join(map(str, sizes))
-    dims = shared_constant(home, name, np.asarray(sizes, np.int64))
-    view = ir.Node("", "Reshape", [value, dims])
+    view = ir.Node("", "Reshape", [value, shared_sizes(home, sizes)])
     output = view.outputs[0]
     output.name = f"{value.name}.in.{graph.name}"
     output.type, output.shape = value.type, value.shape

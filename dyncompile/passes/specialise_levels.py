@@ -24,7 +24,7 @@ Lowering = Literal["auto", "switch", "slice"]
 LOWERINGS: tuple[Lowering, ...] = ("auto", "switch", "slice")
 
 _MOST_COPIES = 32  # of a region, one per combination of levels
-_MOST_WEIGHTS = 4.0  # times the weights of the whole network that copies may hold once loaded
+_MOST_WEIGHTS = 4.0  # times the weights of the region that copies may hold once loaded
 _SMALL = 64_000_000  # bytes of weights that are few, however often they are held
 
 
@@ -225,24 +225,20 @@ def _all(groups: Iterable[list[ir.Value]]) -> list[ir.Value]:
 
 def _weights(region: BudgetRegion) -> tuple[int, int]:
     """Return the bytes of weights that all levels of a region hold together, and the whole does."""
-    held = whole = 0
-    seen: set[tuple[ir.Value, object]] = set()
+    whole: dict[ir.Value, int] = {}
+    held: dict[tuple[ir.Value, int, str], int] = {}  # each part that a level cuts out, once
     for node in region.nodes:
         for place, value in enumerate(node.inputs):
             if value is None or not is_fixed(value) or value.const_value is None:
                 continue
-            size = value.const_value.nbytes
-            whole += 0 if (value, None) in seen else size
-            seen.add((value, None))
-            for (live,) in region.groups:
+            whole[value] = value.const_value.nbytes
+            for level, (live,) in enumerate(region.groups):
                 if live.is_needed(node.outputs[0]):
                     cut = live.wanted(node, 0)[place]
-                    if (value, key := (id(live), str(sorted(cut.items())))) in seen:
-                        continue
-                    seen.add((value, key))
                     shares = (one.count / one.size for one in cut.values() if one.size)
-                    held += round(size * math.prod(shares))
-    return held, whole
+                    part = value, level, str(sorted(cut.items()))
+                    held[part] = round(whole[value] * math.prod(shares))
+    return sum(held.values()), sum(whole.values())
 
 
 def _bytes(count: int) -> str:

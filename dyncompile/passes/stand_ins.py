@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from dyncompile.dialect import DECISION, ELSE, THEN
 from dyncompile.errors import GraphError
-from dyncompile.passes.constants import shared_constant
+from dyncompile.passes.constants import shared_sizes
 from dyncompile.passes.scopes import Scopes
 
 _SIZES = "dyncompile.sizes"  # a stand-in: those of the value, dynamic ones by name
@@ -102,29 +102,9 @@ def _fill(node: ir.Node, sizes: list[int | str | None], home: ir.Graph) -> None:
     value, graph = node.outputs[0], node.graph
     assert isinstance(graph, ir.Graph)
     assert value.dtype is not None
-    named = {
-        str(size.value): (given, axis)
-        for given in home.inputs
-        for axis, size in enumerate(given.shape or ())
-        if isinstance(size, ir.SymbolicDim) and size.value is not None
-    }
-    dynamic = {axis: named[size] for axis, size in enumerate(sizes) if size in named}
-    known = np.asarray([size if isinstance(size, int) else 1 for size in sizes], np.int64)
-    parts = [shared_constant(home, "dims." + "x".join(map(str, known)), known)]
-    if dynamic:
-        one = [shared_constant(home, f"dims.{n}", np.asarray([n], np.int64)) for n in known]
-        parts = [one[axis] for axis in range(len(sizes))]
-    for axis, (given, source) in dynamic.items():
-        bounds = [ir.AttrInt64("start", source), ir.AttrInt64("end", source + 1)]
-        read = ir.Node("", "Shape", [given], bounds)
-        graph.insert_before(node, read)
-        parts[axis] = read.outputs[0]
-    if dynamic:
-        joined = ir.Node("", "Concat", parts, [ir.AttrInt64("axis", 0)])
-        graph.insert_before(node, joined)
-        parts = [joined.outputs[0]]
+    shape = _sizes(sizes, home, before=node)
     zero = ir.tensor(np.zeros(1, value.dtype.numpy()))
-    filled = ir.Node("", "ConstantOfShape", parts, [ir.AttrTensor("value", zero)])
+    filled = ir.Node("", "ConstantOfShape", [shape], [ir.AttrTensor("value", zero)])
     graph.insert_before(node, filled)
     result = filled.outputs[0]
     result.type = value.type
@@ -132,3 +112,29 @@ def _fill(node: ir.Node, sizes: list[int | str | None], home: ir.Graph) -> None:
     result.name, value.name = value.name, None
     value.replace_all_uses_with(result, replace_graph_outputs=True)
     graph.remove(node)
+
+
+def _sizes(sizes: list[int | str | None], home: ir.Graph, before: ir.Node) -> ir.Value:
+    """Return sizes as a value: a constant, or joined from entries of which some are read."""
+    named = {
+        str(size.value): (given, axis)
+        for given in home.inputs
+        for axis, size in enumerate(given.shape or ())
+        if isinstance(size, ir.SymbolicDim) and size.value is not None
+    }
+    if not any(size in named for size in sizes):
+        return shared_sizes(home, [size if isinstance(size, int) else 1 for size in sizes])
+    new: list[ir.Node] = []
+    parts: list[ir.Value] = []
+    for size in sizes:
+        if size in named:
+            given, axis = named[size]
+            bounds = [ir.AttrInt64("start", axis), ir.AttrInt64("end", axis + 1)]
+            new.append(ir.Node("", "Shape", [given], bounds))
+            parts.append(new[-1].outputs[0])
+        else:
+            parts.append(shared_sizes(home, [size if isinstance(size, int) else 1]))
+    new.append(ir.Node("", "Concat", parts, [ir.AttrInt64("axis", 0)]))
+    assert isinstance(before.graph, ir.Graph)
+    before.graph.insert_before(before, new)
+    return new[-1].outputs[0]

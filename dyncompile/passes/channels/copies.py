@@ -43,17 +43,13 @@ def specialise_region(
         _Copy(region, lives, levels, ChannelCuts(home, region.decision, levels), name)
         for lives, levels in zip(region.groups, groups, strict=True)
     ]
-    entries = (
-        shared_constant(home, "channels.1", np.array([1], np.int64)),
-        shared_constant(home, "channels.", np.array([], np.int64)),
-    )
     for node in region.nodes:
         made = [new for copy in copies for new in copy.make(node)]
         for output in node.outputs:
             if region.used_outside(output) or output.is_graph_output():
                 options = [copy.whole(output) for copy in copies]
                 made += [new for copy in copies for new in copy.cuts.collect()]
-                made += _joined(output, options, groups, region, name, entries)
+                made += _joined(output, options, groups, region, name, home)
                 _hand_over(output, made[-1].outputs[0], region)
         region.graph.insert_before(node, made)
     for node in region.nodes:
@@ -78,7 +74,7 @@ def _joined(
     groups: Sequence[Sequence[int]],
     region: BudgetRegion,
     name: str,
-    entries: tuple[ir.Value, ir.Value],
+    home: ir.Graph,
 ) -> list[ir.Node]:
     """Return nodes of which the last chooses by the level, or hands on the only copy."""
     known = next(option for option in options if option is not None)
@@ -95,8 +91,10 @@ def _joined(
     if output.shape is None or len(output.shape) or not decision.shape:
         return [_like(ir.Node(DOMAIN, op_type, [decision, *by_level], attributes), output)]
     # A scalar, and a decision of shape [1]: a marker chooses among rows.
+    row_shape = shared_constant(home, "channels.1", np.array([1], np.int64))
+    scalar_shape = shared_constant(home, "channels.", np.array([], np.int64))
     once = dict.fromkeys(by_level)
-    rows = {option: ir.Node("", "Reshape", [option, entries[0]]) for option in once}
+    rows = {option: ir.Node("", "Reshape", [option, row_shape]) for option in once}
     for row in rows.values():
         _like(row, output).outputs[0].shape = ir.Shape([1])
     inputs = [decision, *(rows[option].outputs[0] for option in by_level)]
@@ -105,7 +103,7 @@ def _joined(
     return [
         *rows.values(),
         switch,
-        _like(ir.Node("", "Reshape", [switch.outputs[0], entries[1]]), output),
+        _like(ir.Node("", "Reshape", [switch.outputs[0], scalar_shape]), output),
     ]
 
 
