@@ -21,10 +21,10 @@ from benchmarks.dgate_statics import prefix_rows, rival_rows, statics_of
 from benchmarks.dgate_study import CIFAR10, HARD, Study
 from benchmarks.dgate_variants import Variant
 from benchmarks.harness import Bench, Group, Row, command
+from benchmarks.svg_files import write_pictures
 from dyncompile.files import make_folder
 
 LABEL = "trained weights, test images, CPU only"
-DOCS = Path("docs/pictures")  # of the study that the docs show
 
 
 CIFAR10_OPTION = click.Option(
@@ -70,12 +70,8 @@ def pictures(bench: Bench) -> Iterator[Row]:
     study = study_of(bench)
     found = levels_of(study, bench)
     shown = not bench.quick and study.plan is HARD
-    if shown:
-        make_folder(DOCS, "Run this in the folder of the repository.")
-    for name, content in dgate_pictures.draw_all(found, statics_of(found, bench)):
-        for folder in (study.folder, *([DOCS] if shown else [])):
-            (folder / f"dgate-{name}.svg").write_bytes(content)
-            bench.say(f"{folder / f'dgate-{name}.svg'}")
+    drawn = dgate_pictures.draw_all(found, statics_of(found, bench))
+    write_pictures(bench, "dgate", drawn, study.folder, shown=shown)
     yield from ()
 
 

@@ -20,10 +20,10 @@ from benchmarks.harness import Bench, Group, Row, command
 from benchmarks.idp_artifact import artifact_rows, time_rows
 from benchmarks.idp_levels import alone_rows, found_of, level_rows
 from benchmarks.idp_study import HARD, Study
+from benchmarks.svg_files import write_pictures
 from dyncompile.files import make_folder
 
 LABEL = "trained weights, test images, CPU only"
-DOCS = Path("docs/pictures")
 
 
 def study_of(bench: Bench) -> Study:
@@ -61,13 +61,8 @@ def times(bench: Bench) -> Iterator[Row]:
 def pictures(bench: Bench) -> Iterator[Row]:
     """The pictures of the docs; no rows."""
     study = study_of(bench)
-    shown = not bench.quick
-    if shown:
-        make_folder(DOCS, "Run this in the folder of the repository.")
-    for name, content in idp_pictures.draw_all(found_of(study)):
-        for folder in (study.folder, *([DOCS] if shown else [])):
-            (folder / f"idp-{name}.svg").write_bytes(content)
-            bench.say(f"{folder / f'idp-{name}.svg'}")
+    drawn = idp_pictures.draw_all(found_of(study))
+    write_pictures(bench, "idp", drawn, study.folder, shown=not bench.quick)
     yield from ()
 
 
