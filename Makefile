@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := cpu,methods,dev
+EXTRAS := cpu,tensorrt-rtx,methods,dev
 TABLES := paths published optimize budgets dgate idp
 
 .DEFAULT_GOAL := test

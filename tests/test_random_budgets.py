@@ -26,6 +26,7 @@ from dyncompile.describe import manifest_from_model
 from dyncompile.errors import GraphError
 from dyncompile.passes import SpecialiseLevels
 from dyncompile.targets import ort
+from dyncompile.targets.trt.lowering import lowering as trt_lowering
 from tests.budgeted.examples import EXAMPLES
 from tests.budgeted.network import (
     Judge,
@@ -84,9 +85,10 @@ def _one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def lower(network: Network, lowering: Lowering) -> ir.Model:
+def lower(network: Network, lowering: Lowering | Literal["auto"]) -> ir.Model:
     model = marked_model(network)
-    for _ in pipeline.run(model, ort.passes(lowering)):
+    passes = trt_lowering() if lowering == "auto" else ort.passes(lowering)
+    for _ in pipeline.run(model, passes):
         pass
     return model
 
@@ -162,6 +164,20 @@ def check_lowering(network: Network, lowering: Lowering) -> None:
     assert_unique_names(lowered)
     optimised = ort_session(lowered, optimise=True)
     assert_agree(network, ort_session(specialised), ort_session(lowered), optimised)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_network_that_a_search_found_agrees_as_tensorrt_has_it(name: str) -> None:
+    assert_agree(EXAMPLES[name], ort_session(lower(EXAMPLES[name], "auto")))
+
+
+@examples(MANY)
+def test_chains_and_switches_agree_with_the_eager_model(network: Network) -> None:
+    with refusals():
+        lowered = lower(network, "auto")
+    onnx.checker.check_model(runnable_proto(lowered), full_check=True)
+    assert_unique_names(lowered)
+    assert_agree(network, ort_session(lowered))
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)

@@ -80,10 +80,15 @@ class _GraphBrancher:
             if not groups:
                 self._branch_on_enclosing_inside(nodes)
             modified = True
-        for selectors in selecting_inside(self._graph):
-            masks = exclusive_work(self._sequence, self._scopes, selectors[0].decision)
+        done: set[ir.Node] = set()
+        waiting = selecting_inside(self._graph)
+        while inner := [group[0] for group in waiting if group[0].node not in done]:
+            selector = inner[0]
+            done.add(selector.node)
+            masks = exclusive_work(self._sequence, self._scopes, selector.decision)
             if any(is_heavy(node) or _reads_branches(node) for node in masks):
-                self._branch_work_of_inner(selectors[0], masks)
+                self._branch_work_of_inner(selector, masks)
+                waiting = selecting_inside(self._graph)  # some read what has become of a decision
             modified = True
         return modified
 

@@ -27,8 +27,8 @@ class FoldViews(ir.passes.InPlacePass):
     makes in a branch stays, because there a view of an outer weight is the point.
 
     Attributes:
-        keep_over: A view of more bytes stays if something else reads the weight too, so that the
-            file does not grow; None folds all.
+        keep_over: A view of more bytes stays if what reads the weight would hold more than the
+            weight together, so that the file does not grow; None folds all.
     """
 
     keep_over: int | None = None
@@ -49,7 +49,18 @@ class FoldViews(ir.passes.InPlacePass):
         if self.keep_over is None or weight is None or len(weight.uses()) == 1:
             return True
         size = known_bytes(output)
-        return size is not None and size <= self.keep_over
+        return size is not None and (size <= self.keep_over or _share_out(weight))
+
+
+def _share_out(weight: ir.Value) -> bool:
+    """Whether nothing but views reads a weight, and these hold no more than it together."""
+    whole = known_bytes(weight)
+    views = [node for node, index in weight.uses() if node.op_type in _VIEWS and index == 0]
+    if whole is None or weight.is_graph_output() or len(views) < len(weight.uses()):
+        return False
+    sizes = [known_bytes(view.outputs[0]) for view in views]
+    known = [size for size in sizes if size is not None]
+    return len(known) == len(sizes) and sum(known) <= whole
 
 
 def viewed_shape(node: ir.Node) -> tuple[int, ...] | None:

@@ -31,9 +31,11 @@ class PlaceWeights(ir.passes.InPlacePass):
 
     Attributes:
         copy_bytes: Shared constants up to this size are copied instead of wrapped.
+        views: Whether larger shared constants are wrapped at all.
     """
 
     copy_bytes: int = 128
+    views: bool = True
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Place the initializers of the main graph and of every graph nested in it."""
@@ -69,7 +71,7 @@ class PlaceWeights(ir.passes.InPlacePass):
                 continue
             if constant.nbytes <= self.copy_bytes:
                 local = _register(graph, value, constant)
-            elif any(node.op_type in PREPARED for node, _ in uses):
+            elif self.views and any(node.op_type in PREPARED for node, _ in uses):
                 sizes = [int(n) for n in constant.shape.numpy()]
                 local = add_view(graph, value, sizes, home)
             else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["LOWERINGS", "SpecialiseLevels", "at_level"]
+__all__ = ["LOWERINGS", "Lowering", "SpecialiseLevels", "at_level"]
 
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
@@ -16,16 +15,13 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from dyncompile.dialect import BUDGETS, FOLDED, Budget, Selector
 from dyncompile.errors import GraphError
 from dyncompile.passes.channels.copies import specialise_region
+from dyncompile.passes.channels.groups import ChannelGroups
 from dyncompile.passes.channels.region import BudgetRegion
-from dyncompile.passes.constants import is_fixed
+from dyncompile.passes.channels.sums import sum_groups
+from dyncompile.passes.channels.ways import Lowering, Way, choose_way
 from dyncompile.passes.name_uniquely import NameUniquely
 
-Lowering = Literal["auto", "switch", "slice"]
 LOWERINGS: tuple[Lowering, ...] = ("auto", "switch", "slice")
-
-_MOST_COPIES = 32  # of a region, one per combination of levels
-_MOST_WEIGHTS = 4.0  # times the weights of the region that copies may hold once loaded
-_SMALL = 64_000_000  # bytes of weights that are few, however often they are held
 
 
 @dataclass(frozen=True)
@@ -36,21 +32,25 @@ class SpecialiseLevels(ir.passes.InPlacePass):
     After, as a switch: ``z = Switch2(level, Conv(Relu(Conv(x, w[:8])), v[:, :8]),
     Conv(Relu(Conv(x, w)), v))``
 
-    Two lowerings. ``switch`` copies the region once per level and cuts each copy by constants:
+    Three lowerings. ``switch`` copies the region once per level and cuts each copy by constants:
     as fast as static networks; a runtime folds the cut weights when it loads the file, so it
     holds those of every level in memory. ``slice`` cuts weights at run time, in one copy for all
-    levels but the last, which has its own: slower, and weights are held twice at most. ``auto``
-    takes ``slice`` where the levels are more than 32, or hold more than four times the weights
-    of the region and 64 MB.
+    levels but the last, which has its own: slower, and weights are held twice at most. ``chain``
+    computes what each level adds to the one before, so that no weight is held twice; it needs
+    channels that meet nowhere but in the layers that sum over them. ``auto`` takes ``chain``
+    where a runtime has use for it and it can be done, ``slice`` where the levels are more than
+    32, or hold more than four times the weights of the region and 64 MB, and else ``switch``.
 
     Budgets on one level are one decision; regions of different levels that overlap multiply.
     The pass notes in the metadata of the model what it did, for ``inspect``.
 
     Attributes:
-        lowering: Which of the two.
+        lowering: Which of them.
+        ways: What ``auto`` chooses from.
     """
 
     lowering: Lowering = "auto"
+    ways: tuple[Way, ...] = ("switch", "slice")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Specialise the main graph and the graphs nested in it, one decision after the other.
@@ -67,6 +67,7 @@ class SpecialiseLevels(ir.passes.InPlacePass):
             shared = _overlapping(graph)
             while budgets := _first_decision(graph):
                 notes.append(self._specialise(model.graph, graph, budgets, shared))
+                RemoveUnusedNodesPass()(model)  # what a level has nothing to add to
         NameUniquely()(model)
         if notes:
             model.metadata_props[BUDGETS] = json.dumps(notes)
@@ -80,61 +81,37 @@ class SpecialiseLevels(ir.passes.InPlacePass):
         shared: dict[ir.Value, int],
     ) -> dict[str, object]:
         """Specialise one decision; return the note for people."""
-        name = min(budget.name for budget in budgets)
         count = _level_count(budgets)
-        copies = shared[budgets[0].decision]
-        switched = BudgetRegion(graph, budgets, [[level] for level in range(count)])
-        switched.check()
-        barriers = switched.barriers()
-        lowering, why = self._choose(switched, copies)
-        if lowering == "switch" and copies > _MOST_COPIES:
-            raise GraphError(
-                f"{copies} combinations of levels would need a copy of the network each;"
-                f" {_MOST_COPIES} is the most.",
-                where=f"channel_budget {name!r}",
-                remedy="Give fewer levels, keep the parts of different knobs apart, or, with one"
-                " knob, lower budgets by slice.",
-            )
+        region = BudgetRegion(graph, budgets, [[level] for level in range(count)])
+        region.check()
+        barriers = region.barriers()
+        groups = self._groups(graph, budgets, count)
+        way, why = choose_way(self.lowering, self.ways, region, shared[region.decision], groups)
         name = _give_one_name(budgets)
-        if lowering == "switch":
-            specialise_region(home, switched, [[level] for level in range(count)])
+        if way == "chain":
+            assert groups, "there is one where it was chosen"
+            sum_groups(home, graph, groups, budgets)
+        elif way == "switch":
+            specialise_region(home, region, [[level] for level in range(count)])
         else:
-            groups = [list(range(count - 1)), [count - 1]]
-            region = BudgetRegion(graph, budgets, groups)
+            levels = [list(range(count - 1)), [count - 1]]
+            region = BudgetRegion(graph, budgets, levels)
             barriers = region.barriers()
-            specialise_region(home, region, groups)
+            specialise_region(home, region, levels)
         return {
             "decision": name,
             "levels": len(budgets[0].counts),
-            "lowering": lowering,
+            "lowering": way,
             "why": why,
             "barriers": [asdict(barrier) for barrier in barriers],
         }
 
-    def _choose(self, region: BudgetRegion, copies: int) -> tuple[Literal["switch", "slice"], str]:
-        """Return how budgets of one decision are lowered, and why."""
-        count = len(region.groups)
-        held, whole = _weights(region)
-        times = held / whole if whole else 1.0
-        sizes = f"{count} levels hold {times:.1f} times the weights that they cut, {_bytes(whole)}"
-        if count == 1:
-            return "switch", "there is one level"
-        if copies > count:
-            if self.lowering == "slice":
-                raise GraphError(
-                    "its part of the network overlaps with that of another knob, and slices"
-                    " serve one knob.",
-                    where=f"channel_budget {region.budgets[0].name!r}",
-                    remedy="Lower budgets by switch.",
-                )
-            return "switch", f"it overlaps with another knob; {sizes}"
-        if self.lowering != "auto":
-            return self.lowering, f"asked for; as a switch, {sizes}"
-        if count > _MOST_COPIES:
-            return "slice", f"{count} levels are more than {_MOST_COPIES} copies"
-        if times > _MOST_WEIGHTS and held > _SMALL:
-            return "slice", f"as a switch, {sizes}"
-        return "switch", f"as fast as static networks; {sizes}"
+    def _groups(
+        self, graph: ir.Graph, budgets: Sequence[Budget], count: int
+    ) -> ChannelGroups | None:
+        """Return what each level adds, if a chain is to be considered."""
+        wanted = self.lowering == "chain" or (self.lowering == "auto" and "chain" in self.ways)
+        return ChannelGroups(graph, budgets, count) if wanted and count > 1 else None
 
 
 def _give_one_name(budgets: Sequence[Budget]) -> str:
@@ -221,25 +198,3 @@ def _overlapping(graph: ir.Graph) -> dict[ir.Value, int]:
 
 def _all(groups: Iterable[list[ir.Value]]) -> list[ir.Value]:
     return [decision for group in groups for decision in group]
-
-
-def _weights(region: BudgetRegion) -> tuple[int, int]:
-    """Return the bytes of weights that all levels of a region hold together, and the whole does."""
-    whole: dict[ir.Value, int] = {}
-    held: dict[tuple[ir.Value, int, str], int] = {}  # each part that a level cuts out, once
-    for node in region.nodes:
-        for place, value in enumerate(node.inputs):
-            if value is None or not is_fixed(value) or value.const_value is None:
-                continue
-            whole[value] = value.const_value.nbytes
-            for level, (live,) in enumerate(region.groups):
-                if live.is_needed(node.outputs[0]):
-                    cut = live.wanted(node, 0)[place]
-                    shares = (one.count / one.size for one in cut.values() if one.size)
-                    part = value, level, str(sorted(cut.items()))
-                    held[part] = round(whole[value] * math.prod(shares))
-    return sum(held.values()), sum(whole.values())
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"

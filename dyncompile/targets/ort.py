@@ -8,11 +8,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass
 
 from dyncompile.passes import (
-    ActivationsIntoGates,
     BlockCapturedMaps,
-    BranchOnDecisions,
     CheckDepth,
-    FoldImpliedSelectors,
     FoldViews,
     GatesFromIfs,
     GatesFromMasks,
@@ -23,33 +20,21 @@ from dyncompile.passes import (
     NoteDecisions,
     OmitDefaults,
     OmitInnerTypes,
-    OrientGates,
     PinForeignNodes,
     PlaceWeights,
-    ResidualsIntoGates,
     ScansFromLoops,
     ShareConditions,
     ShareWeights,
     SpecialiseLevels,
-    SplitDecisions,
     SwitchesFromGathers,
     UnpinNodes,
     UnrollScans,
     ViewComputedWeights,
 )
 from dyncompile.passes.specialise_levels import Lowering
+from dyncompile.targets.branching import BRANCHING
 
-# What both kinds of files share: gates become branches, and branches get their weights.
-_BRANCHING: tuple[ir.passes.PassBase, ...] = (
-    ResidualsIntoGates(),
-    ActivationsIntoGates(),
-    OrientGates(),
-    FoldImpliedSelectors(),
-    RemoveUnusedNodesPass(),
-    BranchOnDecisions(),
-    SplitDecisions(),
-    RemoveUnusedNodesPass(),
-)
+# Branches get their weights.
 _PLACING: tuple[ir.passes.PassBase, ...] = (
     PlaceWeights(),
     ViewComputedWeights(),
@@ -60,7 +45,7 @@ _MARKED: tuple[ir.passes.PassBase, ...] = (
     MergeSlices(),
     FoldViews(keep_over=256),
     GatesFromMasks(),
-    *_BRANCHING,
+    *BRANCHING,
     *_PLACING,
     OmitDefaults(),
     CheckDepth(),
@@ -95,7 +80,7 @@ FOREIGN: tuple[ir.passes.PassBase, ...] = (
     GatesFromIfs(),
     GatesFromSelects(),
     ShareWeights(),
-    *_BRANCHING,
+    *BRANCHING,
     NoteDecisions(),
     *_PLACING,
     CheckDepth(),

@@ -24,7 +24,7 @@ def marker_rule(node: ir.Node, at: At) -> Rule | None:
     if selector is None:
         return None
     is_own = selector.decision is at.decision and node.op_type != "Gate"
-    return (OwnSwitch if is_own and at.alone else Selecting)(node, at)
+    return (OwnSwitch if is_own and at.alone and not at.group else Selecting)(node, at)
 
 
 class OwnSwitch(Rule):
@@ -60,13 +60,15 @@ class OwnBudget(Rule):
         return True
 
     def alive(self, index: int, alive: Alive) -> Live | None:
-        """Return what the level keeps of what is alive."""
+        """Return what the level, or it alone of all levels up to it, keeps of what is alive."""
         del index
         budget = Budget.from_node(self.node)
         assert budget is not None
         size = (sizes_of(budget.output) or [])[budget.axis]
         assert isinstance(size, int), "counts were checked against the channels"
-        kept = Channels.first(budget.counts[min(_level(self.at), len(budget.counts) - 1)], size)
+        level, last = _level(self.at), len(budget.counts) - 1
+        first = budget.counts[min(level - 1, last)] if self.at.group and level else 0
+        kept = Channels.of(size, [(first, budget.counts[min(level, last)])])
         before = alive(budget.x)
         if before is not None and before.axis == budget.axis:
             kept &= before.channels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BudgetRegion"]
+__all__ = ["BudgetRegion", "spell_node"]
 
 from collections.abc import Iterator, Sequence
 
@@ -69,7 +69,7 @@ class BudgetRegion:
             for node in self.graph:
                 for value, why in _refused(node, live):
                     if self._deadened(value, live) is not None:
-                        found.setdefault(_spell(node), why)
+                        found.setdefault(spell_node(node), why)
             for value in self.graph.outputs:
                 if self._deadened(value, live) is not None:
                     found.setdefault(f"output {value.name!r}", "the network returns all channels")
@@ -238,7 +238,8 @@ def _fills(alive: Live | None, cut: Cut) -> bool:
     return alive.axis not in cut
 
 
-def _spell(node: ir.Node) -> str:
+def spell_node(node: ir.Node) -> str:
+    """Name a node for people."""
     return f"{node.op_type} {node.name!r}" if node.name else node.op_type
 
 

@@ -41,11 +41,13 @@ class At:
         decision: The value that holds the level.
         level: Its number; None where no budget of it is kept to.
         alone: Whether the graph will serve this level only; else several, at run time.
+        group: Whether it will only add what the level has beyond the one before.
     """
 
     decision: ir.Value
     level: int | None
     alone: bool
+    group: bool = False
 
 
 class Rule(ABC):

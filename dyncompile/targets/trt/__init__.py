@@ -1,0 +1,1 @@
+"""What TensorRT accepts; nothing here imports a builder."""
