@@ -7,18 +7,28 @@ __all__ = [
     "BlockCapturedMaps",
     "BranchOnDecisions",
     "CheckDepth",
+    "ConvolutionsFromProducts",
     "DefaultKnobs",
+    "DetachFunctions",
+    "DropInputDefaults",
+    "DropPixelPools",
+    "DropViews",
+    "FillAbsent",
     "FoldImpliedSelectors",
     "FoldViews",
     "GatesFromIfs",
     "GatesFromMasks",
     "GatesFromSelects",
+    "HalfPrecision",
+    "InferTypes",
     "InvariantsOutOfLoops",
     "MergeSlices",
     "NameUniquely",
     "NoteDecisions",
     "OmitDefaults",
+    "OmitEmptyShapes",
     "OmitInnerTypes",
+    "OmitTrailingInputs",
     "OrientGates",
     "PinForeignNodes",
     "PlaceWeights",
@@ -38,18 +48,28 @@ from dyncompile.passes.activations_into_gates import ActivationsIntoGates
 from dyncompile.passes.block_captured_maps import BlockCapturedMaps
 from dyncompile.passes.branch_on_decisions import BranchOnDecisions
 from dyncompile.passes.check_depth import CheckDepth
+from dyncompile.passes.convolutions_from_products import ConvolutionsFromProducts
 from dyncompile.passes.default_knobs import DefaultKnobs
+from dyncompile.passes.detach_functions import DetachFunctions
+from dyncompile.passes.drop_input_defaults import DropInputDefaults
+from dyncompile.passes.drop_pixel_pools import DropPixelPools
+from dyncompile.passes.drop_views import DropViews
+from dyncompile.passes.fill_absent import FillAbsent
 from dyncompile.passes.fold_implied_selectors import FoldImpliedSelectors
 from dyncompile.passes.fold_views import FoldViews
 from dyncompile.passes.gates_from_ifs import GatesFromIfs
 from dyncompile.passes.gates_from_masks import GatesFromMasks
 from dyncompile.passes.gates_from_selects import GatesFromSelects
+from dyncompile.passes.half_precision import HalfPrecision
+from dyncompile.passes.infer_types import InferTypes
 from dyncompile.passes.invariants_out_of_loops import InvariantsOutOfLoops
 from dyncompile.passes.merge_slices import MergeSlices
 from dyncompile.passes.name_uniquely import NameUniquely
 from dyncompile.passes.note_decisions import NoteDecisions
 from dyncompile.passes.omit_defaults import OmitDefaults
+from dyncompile.passes.omit_empty_shapes import OmitEmptyShapes
 from dyncompile.passes.omit_inner_types import OmitInnerTypes
+from dyncompile.passes.omit_trailing_inputs import OmitTrailingInputs
 from dyncompile.passes.orient_gates import OrientGates
 from dyncompile.passes.pin_foreign_nodes import PinForeignNodes
 from dyncompile.passes.place_weights import PlaceWeights

@@ -18,16 +18,18 @@ class CheckDepth(ir.passes.InPlacePass):
     """Check that branches nest no deeper than a reader follows; changes nothing.
 
     Protocol buffers are read to a depth of 100 messages, and a branch inside of a branch adds
-    three: the graph, the node, the attribute.
+    three: the graph, the node, the attribute. So no ONNX file holds more than 32.
 
     Attributes:
         deepest: How many branches may stand inside of each other.
+        reader: What goes no deeper.
 
     Raises:
         TargetError: they nest deeper.
     """
 
     deepest: int = 32
+    reader: str = "ONNX files are read"
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Look at every branch."""
@@ -37,8 +39,7 @@ class CheckDepth(ir.passes.InPlacePass):
             inner = [below for graph in graphs_of(node) for below in graph]
             if inner and depth > self.deepest:
                 raise TargetError(
-                    f"the decisions nest more than {self.deepest} deep, deeper than ONNX files"
-                    " are read.",
+                    f"the decisions nest more than {self.deepest} deep, deeper than {self.reader}.",
                     where=f"decision {node.metadata_props.get(DECISION, node.name)!r}",
                     remedy="Use fewer exits behind each other.",
                 )

@@ -84,12 +84,13 @@ def test_a_level_adds_its_channels_to_the_sum_of_those_before(
 
 def test_every_weight_is_read_once() -> None:
     lowered = _check(_around("m = Relu (b)"))
-    cuts = [n for n in lowered.graph if n.op_type == "Slice" and n.inputs[0].is_initializer()]
     sizes: dict[str, int] = {}
-    for node in cuts:
-        shape, name = node.outputs[0].shape, str(node.inputs[0].name)
-        assert shape is not None
-        sizes[name] = sizes.get(name, 0) + int(shape.numpy()[0] * shape.numpy()[1])
+    for node in lowered.graph:
+        weight, shape = node.inputs[0], node.outputs[0].shape
+        if node.op_type == "Slice" and weight is not None and weight.is_initializer():
+            assert shape is not None
+            name = str(weight.name)
+            sizes[name] = sizes.get(name, 0) + int(shape.numpy()[0] * shape.numpy()[1])
     assert sizes == {"w": 8 * 3, "v": 2 * 8}
 
 

@@ -39,12 +39,9 @@ def sum_groups(
         LevelCopy(groups.nodes, [live], [level], ChannelCuts(home, decision, [level]), name)
         for level, live in enumerate(groups.lives)
     ]
-    for budget in budgets:
-        if budget.node in groups.idle:
-            budget.output.replace_all_uses_with(budget.x)
-    for node in groups.nodes:
-        if node in groups.idle:
-            continue
+    for budget in [one for one in budgets if one.node in groups.idle]:
+        budget.output.replace_all_uses_with(budget.x)
+    for node in [one for one in groups.nodes if one not in groups.idle]:
         made = [copy.make(node) for copy in copies]
         if node not in groups.sums:
             graph.insert_before(node, [new for nodes in made for new in nodes])

@@ -16,6 +16,7 @@ from dyncompile.passes import (
 )
 from dyncompile.passes.specialise_levels import Lowering
 from dyncompile.targets.branching import BRANCHING
+from dyncompile.targets.trt.passes import LEGALISING
 
 
 def lowering(budgets: Lowering = "auto") -> tuple[ir.passes.PassBase, ...]:
@@ -23,7 +24,8 @@ def lowering(budgets: Lowering = "auto") -> tuple[ir.passes.PassBase, ...]:
 
     A builder folds constants wherever they stand and stores equal ones once. So weights that
     branches share stay where they are, without the views that ONNX Runtime needs, and channel
-    budgets become chains where they can: cut weights would be stored for every level.
+    budgets become chains where they can: cut weights would be stored for every level. What
+    comes out is made legal like any lowered file.
 
     Args:
         budgets: How channel budgets are lowered.
@@ -36,4 +38,5 @@ def lowering(budgets: Lowering = "auto") -> tuple[ir.passes.PassBase, ...]:
         *BRANCHING,
         PlaceWeights(views=False),
         OmitDefaults(),
+        *LEGALISING,
     )
