@@ -17,7 +17,7 @@ from dyncompile.cost import sides_from_model
 from dyncompile.dialect import ALIASES, BUDGETS, DECISION, ELSE, THEN, Budget, Selector
 from dyncompile.errors import GraphError, KnobError
 from dyncompile.knobs import Knob, Levels
-from dyncompile.manifest import Budgets, Decision, Manifest, OperatingPoint, Side
+from dyncompile.manifest import Budgets, Decision, Manifest, OperatingPoint, Side, TargetName
 from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
@@ -27,7 +27,7 @@ Enclosing = tuple[tuple[str, int], ...]
 
 
 def manifest_from_model(
-    model: ir.Model, knobs: Mapping[str, Knob], target: Literal["onnx", "marked"]
+    model: ir.Model, knobs: Mapping[str, Knob], target: TargetName
 ) -> Manifest:
     """Describe a marked or lowered graph; what a pass noted of its budgets stays in it.
 

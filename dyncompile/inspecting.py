@@ -30,6 +30,7 @@ _LOWERINGS = {
     None: "not lowered yet",
     "switch": "one network per level, cut from the same weights",
     "slice": "weights cut in each call, but for the last level",
+    "chain": "each level adds its channels to the one before",
 }
 
 

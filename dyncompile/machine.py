@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _CPU_INFO = Path("/proc/cpuinfo")
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "torch")
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch")
 
 
 def processor() -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "Manifest",
     "OperatingPoint",
     "Side",
+    "TargetName",
     "no_manifest",
 ]
 
@@ -31,8 +32,12 @@ FORMAT = 1
 METADATA_KEY = "dyncompile"
 
 OperatingPoint = Mapping[str, "int | float | Sequence[float]"]
+TargetName = Literal["onnx", "marked", "tensorrt"]
 
 T = TypeVar("T")
+
+_TARGETS = ("onnx", "marked", "tensorrt")
+_LOWERINGS = ("switch", "slice", "chain")
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,15 @@ class Budgets:
         decision: Name of the decision on the level.
         levels: How many there are.
         lowering: ``switch`` is one network per level, all of the same weights; ``slice`` one
-            network whose weights are cut at run time. None in a marked file.
+            network whose weights are cut at run time; ``chain`` what each level adds to the one
+            before. None in a marked file.
         why: What speaks for this lowering.
         barriers: Where the budgets end.
     """
 
     decision: str
     levels: int
-    lowering: Literal["switch", "slice"] | None = None
+    lowering: Literal["switch", "slice", "chain"] | None = None
     why: str = ""
     barriers: tuple[Barrier, ...] = ()
 
@@ -130,7 +136,7 @@ class Budgets:
         return cls(
             decision=name,
             levels=levels,
-            lowering=_one_of(("switch", "slice"), found["lowering"], f"the lowering of {what}"),
+            lowering=_one_of(_LOWERINGS, found["lowering"], f"the lowering of {what}"),
             why=_want(str, found["why"], f"why of {what}"),
             barriers=tuple(_barrier(barrier, what) for barrier in barriers),
         )
@@ -156,7 +162,8 @@ class Manifest:
     """What an artifact says about itself.
 
     Attributes:
-        target: What the graph was compiled for; ``marked`` is dense, to be compiled further.
+        target: What the graph was compiled for; ``marked`` is dense, to be compiled further;
+            ``tensorrt`` runs in ONNX Runtime too.
         knobs: Run-time inputs that scale the network.
         decisions: Decisions taken at run time.
         operating_points: Values of the knobs at which the artifact was verified.
@@ -165,7 +172,7 @@ class Manifest:
         budgets: Channel budgets, by the level that they are on and the graph that they are in.
     """
 
-    target: Literal["onnx", "marked"]
+    target: TargetName
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
@@ -255,7 +262,7 @@ def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest
     external = entry.get("external_data")
     budgets = _want(list, entry.get("budgets", []), "budgets")
     return cls(
-        target=_one_of(("onnx", "marked"), entry["target"], "target"),
+        target=_one_of(_TARGETS, entry["target"], "target"),
         knobs={
             name: _knob(name, knob) for name, knob in _want(dict, entry["knobs"], "knobs").items()
         },

@@ -27,12 +27,13 @@ class Probe:
     Args:
         model: Its external data is loaded.
         stack: Keeps the files of a model that is too large for memory, until it closes.
+        what: What errors call it.
 
     Raises:
         TargetError: ONNX Runtime is missing, or refuses the model.
     """
 
-    def __init__(self, model: ir.Model, stack: ExitStack) -> None:
+    def __init__(self, model: ir.Model, stack: ExitStack, *, what: str = "the artifact") -> None:
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -55,10 +56,11 @@ class Probe:
             session = ort.InferenceSession(source, options, ["CPUExecutionProvider"])
         except Exception as error:  # its errors share no class of their own
             raise TargetError(
-                f"ONNX Runtime refuses the artifact: {one_line(error)}.",
+                f"ONNX Runtime refuses {what}: {one_line(error)}.",
                 where="verify",
-                remedy="Report this: the artifact is wrong.",
+                remedy=f"Report this: {what} is wrong.",
             ) from error
+        self._what = what
         self._session = session
         self._inputs = {value.name: value for value in session.get_inputs()}
         self._outputs = [value.name for value in session.get_outputs()]
@@ -90,7 +92,7 @@ class Probe:
             arrays = self._session.run(self._outputs, feeds)
         except Exception as error:  # its errors share no class of their own
             raise VerificationError(
-                f"ONNX Runtime fails on the artifact: {one_line(error)}.",
+                f"ONNX Runtime fails on {self._what}: {one_line(error)}.",
                 where=", ".join(f"{name}={option}" for name, option in (path or {}).items())
                 or "verify",
                 remedy="Check types and shapes of the samples.",

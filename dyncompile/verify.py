@@ -1,4 +1,4 @@
-"""Hold an artifact against the PyTorch model: freely, and along forced paths.
+"""Hold an artifact against what it was made from: freely, and along forced paths.
 
 Why 1e-4: float32 has the unit roundoff u = 6e-8. Summing n products in another order changes
 the result by about sqrt(n) * u of the size of the terms (Higham, Accuracy and Stability of
@@ -10,12 +10,14 @@ of the largest element lies an order of magnitude from either.
 Why 1e-2 for float16: its unit roundoff is u = 2^-11 = 4.9e-4. Kernels sum its products in
 float32 and round the result of each layer once; fused ones leave roundings out. These are
 independent, so n layers differ by about sqrt(n) * u: 3.5e-3 for fifty. 1e-2 is three times
-that, and hides smaller faults: a float16 network is better verified in float32 as well.
+that, and hides smaller faults: a float16 network is better verified in float32 as well. A float32
+model rounds neither layers nor weights: held against it, a float16 network differs by the
+roundings of both, sqrt(2n) * u, which is 4.9e-3 for fifty, half of what is allowed.
 """
 
 from __future__ import annotations
 
-__all__ = ["NearTie", "Report", "draw_samples", "verify"]
+__all__ = ["NearTie", "Reference", "Report", "draw_samples", "verify"]
 
 import itertools
 import math
@@ -23,29 +25,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils import _pytree as pytree
 
-from dyncompile import markers
 from dyncompile.agreement import difference, tolerance_of
 from dyncompile.dialect import attach_functions
-from dyncompile.errors import (
-    DyncompileError,
-    InputError,
-    VerificationError,
-    one_line,
-)
+from dyncompile.errors import InputError, VerificationError
+from dyncompile.file_reference import FileReference
 from dyncompile.forcing import force_decisions
 from dyncompile.knobs import Threshold
 from dyncompile.manifest import Decision, Manifest, OperatingPoint
 from dyncompile.margins import fetch_scores
-from dyncompile.modules import evaluating, unwrapped
 from dyncompile.passes.decision_values import following
 from dyncompile.passes.report_decisions import report_decisions
 from dyncompile.paths import DecisionTree, chosen_paths
@@ -53,10 +46,39 @@ from dyncompile.paths import Path as Taken
 from dyncompile.probe import Probe
 from dyncompile.progress import Progress, untold
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Array = NDArray[Any]
 Sample = Mapping[str, Array]
 
 _SAMPLES_PER_PATH = 2
+
+
+class Reference(Protocol):
+    """What an artifact is held against."""
+
+    @property
+    def what(self) -> str:
+        """What errors call it."""
+
+    @property
+    def decisions(self) -> frozenset[str]:
+        """Those known to be there; others are known when a run comes to them."""
+
+    def follow(
+        self, feeds: Mapping[str, Array], path: Mapping[str, int], where: str
+    ) -> tuple[list[Array], dict[str, NDArray[np.int64]]]:
+        """Run it with these decisions forced, and return its outputs and the decisions it took.
+
+        Args:
+            feeds: Inputs by name, knobs among them.
+            path: The option of each decision that is forced.
+            where: What errors name.
+
+        Raises:
+            InputError: it fails.
+        """
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,7 @@ def draw_samples(
 def verify(
     model: ir.Model,
     manifest: Manifest,
-    module: nn.Module,
+    reference: nn.Module | FileReference,
     samples: Sequence[Sample],
     *,
     tolerance: float | None = None,
@@ -154,10 +176,11 @@ def verify(
     Args:
         model: A lowered or marked graph; left as it is.
         manifest: What goes with it.
-        module: The model; evaluated, and left with the modes and buffers it has.
+        reference: The model; evaluated, and left with the modes and buffers it has. Or a
+            lowered file that takes the same decisions.
         samples: Inputs by name, without the knobs.
         tolerance: Relative. None is 1e-4, or 1e-2 for outputs of float16 and everything in a
-            network whose weights are float16; see above why.
+            network whose precision, by its manifest, is float16; see above why.
         progress: Called with what is done, how much of it, and how much there is.
 
     Raises:
@@ -171,17 +194,24 @@ def verify(
             model.graph.initializers.pop(name, None)
     _check_samples(model, manifest, samples)
     with ExitStack() as stack:
-        module = unwrapped(module)
-        stack.enter_context(evaluating(module))
-        run = _Run(model, manifest, module, samples, tolerance, progress or untold, stack)
+        held = _reference(reference, stack)
+        run = _Run(model, manifest, held, samples, tolerance, progress or untold, stack)
         return run.report()
+
+
+def _reference(given: nn.Module | FileReference, stack: ExitStack) -> Reference:
+    if isinstance(given, FileReference):
+        return given
+    from dyncompile.module_reference import ModuleReference
+
+    return ModuleReference(given, stack)
 
 
 @dataclass
 class _Run:
     model: ir.Model
     manifest: Manifest
-    module: nn.Module
+    reference: Reference
     samples: Sequence[Sample]
     given_tolerance: float | None
     progress: Progress
@@ -214,7 +244,7 @@ class _Run:
         )
         tree = DecisionTree.from_model(self.model, free=unforced)
         forced, complete = 0, False
-        if self.manifest.target == "onnx":
+        if self.manifest.target != "marked":
             forced, complete = self._force_paths(tree, points, unforced)
         own = [taken for at_point in reported[: len(points)] for taken in at_point]
         return Report(
@@ -240,7 +270,7 @@ class _Run:
         """Whether every decision is one decision per call, as all but marked graphs need."""
         _, taken = self._follow(0, {}, {})
         several = [name for name, options in taken.items() if options.size != 1]
-        if several and self.manifest.target == "onnx":
+        if several and self.manifest.target != "marked":
             raise InputError(
                 f"the decision {several[0]!r} falls once per row, and this one has"
                 f" {taken[several[0]].size} rows.",
@@ -263,7 +293,7 @@ class _Run:
             name: int(got[output]) for name, output in reports.items() if int(got[output]) >= 0
         }
         ties: Taken = {}
-        met = self._met.setdefault(point_number, set())
+        met = self._met.setdefault(point_number, set(self.reference.decisions))
         while True:
             wanted, options = self._follow(number, point, self._with_aliases(ties, met))
             met.update(options)
@@ -286,9 +316,9 @@ class _Run:
         margin = self._margin(name, taken, number, point)
         if not margin <= self.tolerance:
             raise VerificationError(
-                f"the decision {name!r} is {taken[name]} in the artifact and {wanted} in the"
-                f" model, and its score is {margin:.2g} away from where it turns; up to"
-                f" {self.tolerance:g} counts as a near-tie.",
+                f"the decision {name!r} is {taken[name]} in the artifact and {wanted} in"
+                f" {self.reference.what}, and its score is {margin:.2g} away from where it turns;"
+                f" up to {self.tolerance:g} counts as a near-tie.",
                 where=_place(number, point),
                 remedy="Report this: the artifact is wrong.",
             )
@@ -377,25 +407,7 @@ class _Run:
         self, number: int, point: OperatingPoint, path: Taken
     ) -> tuple[list[Array], dict[str, NDArray[np.int64]]]:
         """Run the model, and return its outputs and the decisions it took."""
-        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        feeds = {
-            name: torch.from_numpy(np.array(array)).to(device)
-            for name, array in self._feeds(number, point).items()
-        }
-        try:
-            with torch.no_grad(), markers.follow(path) as taken:
-                result = self.module(**feeds)
-            leaves = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]
-            outputs = [torch.as_tensor(leaf).detach().cpu().numpy() for leaf in leaves]
-        except DyncompileError:
-            raise
-        except Exception as error:  # whatever the user's forward raises
-            raise InputError(
-                f"the model fails: {one_line(error)}.",
-                where=_place(number, point, path),
-                remedy="Give samples that it can run, and the network the file was made from.",
-            ) from error
-        return outputs, taken
+        return self.reference.follow(self._feeds(number, point), path, _place(number, point, path))
 
     def _tolerance(self, dtype: str) -> float:
         if self.given_tolerance is not None:
@@ -410,7 +422,8 @@ class _Run:
     def _compare(self, got: Mapping[str, Array], wanted: list[Array], where: str) -> None:
         if len(wanted) != len(self._names):
             raise VerificationError(
-                f"the model returns {len(wanted)} outputs, the artifact {len(self._names)}.",
+                f"{self.reference.what} returns {len(wanted)} outputs, the artifact"
+                f" {len(self._names)}.",
                 where=where,
                 remedy="Export the network again.",
             )
@@ -419,7 +432,7 @@ class _Run:
             tolerance = max(self.tolerance, self._tolerance(want.dtype.name))
             if not found <= tolerance:
                 raise VerificationError(
-                    f"the artifact and the model differ by {found:.2g} of the largest"
+                    f"the artifact and {self.reference.what} differ by {found:.2g} of the largest"
                     f" element, where {tolerance:g} is allowed.",
                     where=f"{where}, output {name!r}",
                     remedy="Give the model and weights the file was made from; if these are,"

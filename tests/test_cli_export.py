@@ -271,7 +271,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("export", "foreign.onnx"), "this ONNX file was not written by dyncompile"),
     (("export", "lowered.onnx"), "this file is already lowered"),
     (("export", "newer.onnx"), "newer.onnx: "),
-    (("export", "marked.onnx", "--weights", "x.pt"), "--weights: a marked file holds its"),
+    (("export", "marked.onnx", "--weights", "x.pt"), "--weights: an ONNX file holds its weights"),
     (("export", "marked.onnx", "--knob", "speed=levels(1,2)"), "knob 'speed': this knob is"),
     (("verify", "none.onnx", "net.py:Net"), "none.onnx: cannot be read"),
     (("verify", "cut.onnx", "net.py:Net"), "cut.onnx: not an ONNX file"),
@@ -334,7 +334,7 @@ def _write_bad_files() -> None:
         ("none/net.onnx", "the folder 'none' does not exist"),
         (".", "this is not a file"),
         ("marked.onnx/net.onnx", "the folder 'marked.onnx' does not exist"),
-        ("marked.onnx", "this is the marked file itself"),
+        ("marked.onnx", "this is the source itself"),
         ("/proc/net.onnx", "/proc/net.onnx: cannot be written"),
     ],
 )

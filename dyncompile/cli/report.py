@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["print_artifact", "print_report"]
+__all__ = ["leveled", "print_artifact", "print_report"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ _MOST_LINES = 8
 
 def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Console) -> None:
     """Print what a file is, takes and gives, its knobs, and what its decisions cost."""
-    target = "marked (dense, to be compiled)" if manifest.target == "marked" else "onnx"
+    target = manifest.target + (" (dense, to be compiled)" if manifest.target == "marked" else "")
     console.print(f"[bold]{plain(file)}[/]: target {target}, {size_in_bytes(file.stat().st_size)}")
     if data := manifest.external_data:
         console.print(f"Weights: {plain(data.file)}, {size_in_bytes(data.bytes)}")
@@ -46,12 +46,12 @@ def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Con
         names = ", ".join(decision.name for decision in manifest.decisions)
         console.print(f"Decisions ({len(manifest.decisions)}): {plain(names)}")
     else:
-        console.print(decisions_tree(manifest.decisions, whole, _leveled(manifest)))
+        console.print(decisions_tree(manifest.decisions, whole, leveled(manifest)))
     if manifest.budgets:
         console.print(budgets_tree(manifest.budgets), soft_wrap=False)
 
 
-def _leveled(manifest: Manifest) -> set[str]:
+def leveled(manifest: Manifest) -> set[str]:
     """Return the names of decisions whose options are levels."""
     levels = {name for name, knob in manifest.knobs.items() if isinstance(knob, Levels)}
     found = {d.name for d in manifest.decisions if levels & set(d.values)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["draw_feeds", "feeds_for"]
+__all__ = ["draw_feeds", "feeds_for", "specs_for"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,10 @@ def feeds_for(
         InputError: samples or descriptions do not fit, or an input cannot be drawn.
     """
     if samples is None:
-        return draw_feeds(_specs(model, inputs, where))
+        return draw_feeds(specs_for(model, inputs, where))
     if isinstance(samples, Mapping):
         example = {
-            spec.name: np.zeros(spec.shape, spec.dtype) for spec in _specs(model, inputs, where)
+            spec.name: np.zeros(spec.shape, spec.dtype) for spec in specs_for(model, inputs, where)
         }
         samples = split_samples(samples, example, "samples", any_size=True)
     needed = {str(value.name) for value in model.graph.inputs if not value.is_initializer()}
@@ -55,8 +55,20 @@ def feeds_for(
     return [{name: np.asarray(array) for name, array in sample.items()} for sample in samples]
 
 
-def _specs(model: ir.Model, inputs: Sequence[InputSpec], where: str) -> list[InputSpec]:
-    """Return how to draw each input that has no default value."""
+def specs_for(
+    model: ir.Model, inputs: Sequence[InputSpec], where: str, *, without: Collection[str] = ()
+) -> list[InputSpec]:
+    """Return how to draw each input that has no default value.
+
+    Args:
+        model: The file.
+        inputs: How to draw inputs whose type or shape the file does not fix.
+        where: What errors name.
+        without: Inputs that are not drawn.
+
+    Raises:
+        InputError: a description is of no input, or an input cannot be drawn.
+    """
     given = {spec.name: spec for spec in inputs}
     unknown = set(given) - {value.name for value in model.graph.inputs}
     if unknown:
@@ -69,7 +81,7 @@ def _specs(model: ir.Model, inputs: Sequence[InputSpec], where: str) -> list[Inp
     return [
         given.get(str(value.name)) or _spec(value, where)
         for value in model.graph.inputs
-        if value.name in given or not value.is_initializer()
+        if value.name in given or not (value.is_initializer() or value.name in without)
     ]
 
 

@@ -30,33 +30,44 @@ class Overrides:
     Attributes:
         inputs: By decision: the input that says whether it is overridden, and the one that says
             how it falls.
+        indices: Those that choose one of several, by an int64.
     """
 
     inputs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    indices: set[str] = field(default_factory=set)
 
     def feeds(self, path: Mapping[str, int]) -> dict[str, Array]:
         """Return what to feed: decisions that are not on the path fall by themselves."""
         feeds: dict[str, Array] = {}
         for name, (is_forced, option) in self.inputs.items():
             feeds[is_forced] = np.asarray(name in path)
-            feeds[option] = np.asarray(path.get(name, 0), np.bool_)
+            dtype = np.int64 if name in self.indices else np.bool_
+            feeds[option] = np.asarray(path.get(name, 0), dtype)
         return feeds
 
 
 def override_decisions(model: ir.Model, decisions: Iterable[Decision]) -> Overrides:
-    """Let gates of a lowered graph be overridden, for what they decide and nothing else.
+    """Let decisions of a lowered graph be overridden, for what they decide and nothing else.
 
     Before: ``take = Greater(score, bound); y = If(take)``
-    After: ``take = Greater(score, bound); y = If((take and not d.forced) or d.option)``
+    After: ``take = Greater(score, bound); y = If((take and not d.forced) or d.option)``; an
+    index becomes ``Where(d.forced, d.option, index)``
     """
+    decisions = tuple(decisions)
     writer = _Writer(model)
+    switches = {decision.name for decision in decisions if decision.kind == "switch"}
     for name, copies in split_tests(model, decisions).items():
+        if name in switches and copies[0].dtype != ir.DataType.BOOL:
+            writer.overrides.indices.add(name)
         for copy in copies:
             node = copy.producer()
             assert node is not None, "the copy is computed"
             readers = list(copy.uses())
             assert isinstance(node.graph, ir.Graph), "the node stands in a graph"
-            new = writer.override(name, copy, node.graph, behind=node)
+            if name in writer.overrides.indices:
+                new = writer.override_index(name, copy, node)
+            else:
+                new = writer.override(name, copy, node.graph, behind=node)
             for reader, index in readers:
                 reader.replace_input_with(index, new)
     return writer.overrides
@@ -134,6 +145,14 @@ class _Writer:
             graph.insert_before(before, nodes)
         return either.outputs[0]
 
+    def override_index(self, name: str, index: ir.Value, node: ir.Node) -> ir.Value:
+        """Return the index, or the option."""
+        is_forced, option = self._controls(name)
+        chosen = self._node("Where", [is_forced, option, index], name)
+        assert isinstance(node.graph, ir.Graph)
+        node.graph.insert_after(node, chosen)
+        return chosen.outputs[0]
+
     def override_mask(self, name: str, mask: ir.Value | None, node: ir.Node) -> ir.Value:
         """Return the mask, or 0 or 1 of its type."""
         assert mask is not None
@@ -147,9 +166,12 @@ class _Writer:
 
     def _controls(self, name: str) -> tuple[ir.Value, ir.Value]:
         if name not in self._inputs:
+            is_index = name in self.overrides.indices
+            dtypes = {"forced": ir.DataType.BOOL}
+            dtypes["option"] = ir.DataType.INT64 if is_index else ir.DataType.BOOL
             is_forced, option = (
-                ir.val(self._unused(f"{name}.{role}"), dtype=ir.DataType.BOOL, shape=[])
-                for role in ("forced", "option")
+                ir.val(self._unused(f"{name}.{role}"), dtype=dtype, shape=[])
+                for role, dtype in dtypes.items()
             )
             self._main.inputs.extend([is_forced, option])
             self._inputs[name] = is_forced, option
