@@ -1,4 +1,4 @@
-"""Compile trained dynamic networks to ONNX Runtime artifacts that skip the work.
+"""Compile trained dynamic networks to ONNX and TensorRT artifacts that skip the work.
 
 The names below load their part of the package on first use, so that ``load`` needs neither
 torch nor onnx.
@@ -19,6 +19,7 @@ __all__ = [
     "Threshold",
     "VerificationError",
     "bench",
+    "build",
     "channel_budget",
     "early_exit",
     "export",
@@ -47,6 +48,7 @@ from dyncompile.errors import (
 from dyncompile.knobs import Levels, Threshold
 
 if TYPE_CHECKING:
+    from dyncompile.engines.building import build
     from dyncompile.exporting import export
     from dyncompile.markers import (
         channel_budget,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "bench": "dyncompile.measuring.bench",
+    "build": "dyncompile.engines.building",
     "export": "dyncompile.exporting",
     "optimize": "dyncompile.optimizing.optimize",
     "load": "dyncompile.runtime",

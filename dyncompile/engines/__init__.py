@@ -1,0 +1,1 @@
+"""Building engines: a network that a builder compiles for one kind of GPU."""
