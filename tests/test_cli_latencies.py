@@ -43,7 +43,7 @@ def test_inspect_shows_what_is_kept(file: Path) -> None:
         ]
     )
     lines = inspected(file)
-    title = f"1 thread, CPUExecutionProvider, ONNX Runtime {known.conditions.onnxruntime}"
+    title = f"1 thread, CPUExecutionProvider, {known.conditions.runtime}"
     start = lines.index(f"Latency here: {title}, {known.date}")
     assert [" ".join(line.strip("│┃ ").split()) for line in lines[start + 2 : -1]] == [
         "operating point ┃ median ms ┃ mean ms ┃ p95 ms ┃ measured on",

@@ -9,16 +9,20 @@ from pathlib import Path
 import click
 
 from dyncompile.cli.options import FILE
+from dyncompile.engine_file import SUFFIX
 from dyncompile.manifest import no_manifest
 
 
 @click.command("inspect")
-@click.argument("file", type=FILE, metavar="NET.onnx")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@click.argument("file", type=FILE, metavar="NET.onnx|NET.engine")
+@click.option("--json", "as_json", is_flag=True, help="Print what the file says, as JSON.")
 def inspect_command(file: Path, as_json: bool) -> None:
-    """Print the knobs, decisions and costs of an artifact, and what calls take here."""
+    """Print the knobs, decisions and costs of a network, and what calls take here."""
     from rich.console import Console
 
+    if file.suffix == SUFFIX:
+        _inspect_engine(file, as_json=as_json)
+        return
     from dyncompile import artifact
     from dyncompile.cli.latencies import print_latencies
     from dyncompile.cli.report import print_artifact
@@ -31,5 +35,21 @@ def inspect_command(file: Path, as_json: bool) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     print_artifact(file, model, manifest, console)
-    if manifest.target == "onnx":
+    if manifest.target != "marked":
         print_latencies(file, console)
+
+
+def _inspect_engine(file: Path, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from dyncompile.cli.engine_report import print_engine
+    from dyncompile.cli.latencies import print_latencies
+    from dyncompile.engine_file import read_engine
+
+    engine = read_engine(file)
+    if as_json:
+        click.echo(engine.to_json(), nl=False)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    print_engine(file, engine, console)
+    print_latencies(file, console)

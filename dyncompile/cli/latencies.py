@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from dyncompile.engine_file import SUFFIX
 from dyncompile.inspecting import plain
 from dyncompile.runtime import latency_cache
 
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 
 
 def print_latencies(file: Path, console: Console) -> None:
-    """Print what is kept of an artifact for this machine, or how to get it."""
+    """Print what is kept of an artifact or an engine for this machine, or how to get it."""
     found = latency_cache.kept_here(latency_cache.digest(file))
     if not found:
-        console.print(
-            f"Latency here: not measured. Run dyncompile bench {plain(file)},"
-            " or net.calibrate(samples)."
-        )
+        bench = "" if file.suffix == SUFFIX else f"dyncompile bench {plain(file)}, or "
+        console.print(f"Latency here: not measured. Run {bench}net.calibrate(samples).")
     for calibration in found:
         console.print(_table(calibration))
 
@@ -51,10 +50,7 @@ def _title(calibration: Calibration) -> str:
     found = calibration.conditions
     threads = f"{found.threads or 'default'} thread{'' if found.threads == 1 else 's'}"
     providers = ", ".join(found.providers)
-    return (
-        f"Latency here: {threads}, {providers}, ONNX Runtime {found.onnxruntime},"
-        f" {calibration.date}"
-    )
+    return f"Latency here: {threads}, {providers}, {found.runtime}, {calibration.date}"
 
 
 def _spell(point: OperatingPoint) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("file", type=FILE, metavar="NET.onnx")
+@click.argument("file", type=FILE, metavar="NET.onnx|NET.engine")
 @click.argument("data", type=FILE, nargs=-1, metavar="[X.npy]...")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=X.npy", help="Input by name.")
 @click.option("--knob", "knobs", multiple=True, metavar="NAME=VALUE", help="0.8, 2, 0.8,0.9")
@@ -33,7 +33,7 @@ def run_command(
     output: Path | None,
     trace: bool,
 ) -> None:
-    """Run an artifact on arrays from .npy files, or from an .npz that names its inputs."""
+    """Run a network on arrays from .npy files, or from an .npz that names its inputs."""
     from dyncompile.array_files import write_arrays
     from dyncompile.runtime import load
 

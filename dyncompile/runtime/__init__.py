@@ -1,4 +1,4 @@
-"""Load an artifact and run it with ONNX Runtime; never imports torch."""
+"""Load an artifact and run it with ONNX Runtime, or an engine on a GPU; never imports torch."""
 
 from __future__ import annotations
 

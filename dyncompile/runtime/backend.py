@@ -96,7 +96,8 @@ class Backend:
             else name
             for name in running
         ]
-        return Conditions.here(self.onnxruntime.__version__, self.threads, tuple(spelt))
+        runtime = f"ONNX Runtime {self.onnxruntime.__version__}"
+        return Conditions.here(runtime, self.threads, tuple(spelt))
 
     def _session(self, content: Path | bytes, providers: Sequence[Provider]) -> Any:  # noqa: ANN401
         options = self.onnxruntime.SessionOptions()
@@ -128,7 +129,7 @@ class Backend:
         warnings.warn(
             f"{self.path}: {missing} cannot be used here{reason}; going on without.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -20,7 +20,7 @@ from dyncompile.knobs import Knob
 from dyncompile.machine import processor
 from dyncompile.manifest import OperatingPoint
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,22 @@ class Conditions:
     Attributes:
         processor: Its name.
         cores: Their number.
-        onnxruntime: Version.
+        runtime: What runs it, and its version.
         threads: Threads one operator may use; None lets ONNX Runtime decide.
-        providers: Execution providers in use, most wanted first, with their options.
+        providers: Execution providers in use, most wanted first, with their options; of an
+            engine, the GPU.
     """
 
     processor: str
     cores: int
-    onnxruntime: str
+    runtime: str
     threads: int | None
     providers: tuple[str, ...]
 
     @classmethod
-    def here(cls, onnxruntime: str, threads: int | None, providers: tuple[str, ...]) -> Conditions:
+    def here(cls, runtime: str, threads: int | None, providers: tuple[str, ...]) -> Conditions:
         """Return the conditions on this machine."""
-        return cls(processor(), os.cpu_count() or 1, onnxruntime, threads, providers)
+        return cls(processor(), os.cpu_count() or 1, runtime, threads, providers)
 
     @property
     def is_here(self) -> bool:
@@ -203,7 +204,7 @@ def _conditions(entry: Mapping[str, Any]) -> Conditions:
     return Conditions(
         processor=str(entry["processor"]),
         cores=int(entry["cores"]),
-        onnxruntime=str(entry["onnxruntime"]),
+        runtime=str(entry["runtime"]),
         threads=None if threads is None else int(threads),
         providers=tuple(map(str, entry["providers"])),
     )

@@ -1,6 +1,5 @@
 """Latencies kept in the user's cache folder, one file per artifact and conditions.
 
-The environment variable ``DYNCOMPILE_CACHE`` names another folder.
 The name of a file is the sha256 of the artifact (whose manifest has the digest of weights in a
 second file) and a digest of the conditions. Files appear whole; of two that write one at the
 same time, the last wins. What cannot be read is as good as not there.
@@ -13,13 +12,13 @@ __all__ = ["MOST_FILES", "digest", "keep", "kept", "kept_here"]
 import dataclasses
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from dyncompile.errors import ArtifactError
 from dyncompile.files import make_folder, replacing
 from dyncompile.runtime.calibration import Calibration, Conditions
+from dyncompile.runtime.user_cache import prune, user_folder
 
 MOST_FILES = 200
 
@@ -61,14 +60,11 @@ def keep(artifact: str, calibration: Calibration) -> None:
     make_folder(folder, "Let the user's cache folder be written to.")
     with replacing(_file(artifact, calibration.conditions)) as file:
         file.write(calibration.to_json().encode())
-    _prune(folder)
+    prune(folder, MOST_FILES)
 
 
 def _folder() -> Path:
-    import platformdirs
-
-    named = os.environ.get("DYNCOMPILE_CACHE")
-    return (Path(named) if named else platformdirs.user_cache_path("dyncompile")) / "latencies"
+    return user_folder("latencies")
 
 
 def _file(artifact: str, conditions: Conditions) -> Path:
@@ -81,15 +77,3 @@ def _read(file: Path) -> Calibration | None:
         return Calibration.from_json(file.read_text(encoding="utf-8"), str(file))
     except (OSError, ValueError, ArtifactError):
         return None
-
-
-def _prune(folder: Path) -> None:
-    """Remove the oldest files; those that others remove meanwhile are no matter."""
-    with suppress(OSError):
-        by_age = []
-        for file in folder.iterdir():
-            with suppress(OSError):
-                by_age.append((file.stat().st_mtime_ns, file))
-        for _, file in sorted(by_age, reverse=True)[MOST_FILES:]:
-            with suppress(OSError):
-                file.unlink()

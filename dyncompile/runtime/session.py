@@ -9,15 +9,13 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dyncompile.errors import ArtifactError, InputError, one_line
+from dyncompile.engine_file import SUFFIX
+from dyncompile.errors import ArtifactError, DyncompileError, InputError, one_line
 from dyncompile.knobs import Knob
-from dyncompile.manifest import METADATA_KEY, Decision, Manifest, OperatingPoint
-from dyncompile.runtime import latency_cache
+from dyncompile.manifest import Decision, OperatingPoint
 from dyncompile.runtime.arguments import Arguments, InputSpec
 from dyncompile.runtime.backend import CPU, Backend, Provider, import_onnxruntime
 from dyncompile.runtime.budget import Budget
@@ -26,8 +24,10 @@ from dyncompile.runtime.calibration import Calibration, Latency
 from dyncompile.runtime.calibration_samples import Samples
 from dyncompile.runtime.governing import govern, graded_points
 from dyncompile.runtime.governor import Governor
+from dyncompile.runtime.onnx_runner import open_artifact
+from dyncompile.runtime.runner import Array, Run, Runner
+from dyncompile.runtime.stamps import Stamp, changed, digest_of, stamp
 
-Array = NDArray[Any]
 Outputs = Array | tuple[Array, ...]
 
 
@@ -38,11 +38,12 @@ def load(
     threads: int | None = None,
     fallback: bool = False,
 ) -> Net:
-    """Load an artifact for ONNX Runtime.
+    """Load an artifact for ONNX Runtime, or an engine for the GPU.
 
     Args:
-        path: What ``export`` wrote. A file of the target ``marked`` loads too; it is dense:
-            every side of every decision is computed.
+        path: What ``export`` or ``build`` wrote. A file of the target ``marked`` loads too; it
+            is dense: every side of every decision is computed. A name that ends in ``.engine``
+            is an engine, and the file that describes it lies beside it.
         providers: Execution providers, most wanted first, each a name or a name and options;
             the CPU when left out.
         threads: Threads one operator may use; ONNX Runtime decides when left out.
@@ -51,21 +52,37 @@ def load(
 
     Raises:
         ArtifactError: the file is missing, damaged, foreign, or written by a newer version.
-        TargetError: ONNX Runtime or a provider is not there.
-        InputError: ``threads`` is not a positive number.
+        TargetError: ONNX Runtime or a provider is not there; for an engine, there is no GPU, not
+            the GPU or the version it was built for, or a package is missing.
+        InputError: ``threads`` is not a positive number, or one of the options is given for an
+            engine.
     """
+    file = Path(path)
+    if file.suffix == SUFFIX:
+        from dyncompile.runtime.engine_runner import open_engine
+
+        _refuse_options({"providers": providers, "threads": threads, "fallback": fallback or None})
+        loaded = stamp(file)
+        return Net(open_engine(file), loaded)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise InputError(
             f"{threads!r} is not a number of threads.",
             where="threads",
             remedy="Give 1 or more.",
         )
-    file = Path(path)
     backend = Backend(import_onnxruntime(), file, tuple(providers or [CPU]), threads, fallback)
-    stamp = _stamp(file)
-    session = backend.open(file)
-    manifest = _manifest(session, file)
-    return Net(backend, session, manifest, stamp)
+    loaded = stamp(file)
+    return Net(open_artifact(backend), loaded)
+
+
+def _refuse_options(options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(
+                f"{value!r} is for ONNX Runtime.",
+                where=name,
+                remedy="Leave it out: an engine runs on the GPU.",
+            )
 
 
 class Net:
@@ -73,31 +90,22 @@ class Net:
 
     Attributes:
         path: The file.
-        target: ``onnx``, or ``marked`` for a dense file that is yet to be compiled.
+        target: ``onnx``, ``tensorrt``, or ``marked`` for a dense file that is yet to be compiled.
         knobs: What scales the network at run time, in the order of the graph.
         decisions: What the network decides at run time.
         operating_points: Values of the knobs at which the artifact was verified.
         inputs: Names of the data inputs, in order.
         outputs: Names of the outputs, in order.
-        providers: The execution providers in use.
+        providers: The execution providers in use; of an engine, the GPU.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        session: Any,  # noqa: ANN401
-        manifest: Manifest,
-        stamp: tuple[int, int],
-    ) -> None:
-        places = {
-            place.name: InputSpec.from_type(place.name, place.type, place.shape)
-            for place in (*session.get_inputs(), *session.get_overridable_initializers())
-        }
-        _check_knobs(manifest.knobs, places, backend.path)
-        data = tuple(
-            places[place.name] for place in session.get_inputs() if place.name not in manifest.knobs
-        )
-        self.path = backend.path
+    def __init__(self, runner: Runner, loaded: Stamp) -> None:
+        manifest = runner.manifest
+        inputs = runner.inputs
+        places = {spec.name: spec for spec in (*inputs, *runner.optional)}
+        _check_knobs(manifest.knobs, places, runner.path)
+        data = tuple(spec for spec in inputs if spec.name not in manifest.knobs)
+        self.path = runner.path
         self.target = manifest.target
         self.knobs: dict[str, Knob] = {
             name: manifest.knobs[name] for name in places if name in manifest.knobs
@@ -105,22 +113,22 @@ class Net:
         self.decisions: tuple[Decision, ...] = manifest.decisions
         self.operating_points: tuple[OperatingPoint, ...] = manifest.operating_points
         self.inputs = tuple(spec.name for spec in data)
-        self.outputs = tuple(output.name for output in session.get_outputs())
-        self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self.outputs = runner.outputs
+        self.providers = runner.providers
         self._arguments = Arguments(data, self.knobs)
         self._feed = self._arguments.feed
-        self._run = session.run
+        self._run = runner.run
         self._output_names = list(self.outputs)
-        self._backend = backend.running(self.providers)
-        self._stamp = stamp
+        self._runner = runner
+        self._stamp = loaded
         self._lock = threading.Lock()
-        self._tracing: tuple[Any, list[str]] | None = None
+        self._tracing: tuple[Run, list[str]] | None = None
         self._calibrator = Calibrator(
             data,
             self.knobs,
             self.operating_points,
-            partial(self._backend.conditions, self.providers),
-            partial(_digest, self.path, stamp),
+            runner.conditions,
+            partial(digest_of, self.path, loaded),
         )
 
     def __call__(self, /, *inputs: object, **named: object) -> Outputs:
@@ -137,10 +145,13 @@ class Net:
         Raises:
             InputError: an input is missing or does not fit.
             KnobError: a knob is unknown or out of range.
+            TargetError: the GPU fails.
         """
         feed = self._feed(inputs, named)
         try:
             results = self._run(self._output_names, feed)
+        except DyncompileError:
+            raise
         except Exception as error:
             raise self._refused(error) from error
         return results[0] if len(results) == 1 else tuple(results)
@@ -159,11 +170,12 @@ class Net:
             InputError: an input is missing or does not fit.
             KnobError: a knob is unknown or out of range.
             ArtifactError: the file is not the one that was loaded any more.
+            TargetError: an engine cannot report its decisions.
         """
         feed = self._feed(inputs, named)
-        session, reports = self._tracing_session()
+        run, reports = self._tracing_run()
         try:
-            results = session.run([*self._output_names, *reports], feed)
+            results = run([*self._output_names, *reports], feed)
         except Exception as error:
             raise self._refused(error) from error
         count = len(self._output_names)
@@ -276,87 +288,20 @@ class Net:
             f" knobs ({knobs}), {len(self.decisions)} decisions>"
         )
 
-    def _tracing_session(self) -> tuple[Any, list[str]]:
+    def _tracing_run(self) -> tuple[Run, list[str]]:
         with self._lock:
             if self._tracing is None:
-                if _stamp(self.path) != self._stamp:
-                    raise _changed(self.path)
-                content, reports = _reporting(self.path)
-                self._tracing = self._backend.open(content), reports
+                if stamp(self.path) != self._stamp:
+                    raise changed(self.path)
+                self._tracing = self._runner.reporting()
             return self._tracing
 
     def _refused(self, error: Exception) -> InputError:
         return InputError(
-            f"ONNX Runtime refuses this call: {one_line(error)}.",
+            f"{self._runner.runtime} refuses this call: {one_line(error)}.",
             where=str(self.path),
             remedy="Check the inputs.",
         )
-
-
-def _reporting(path: Path) -> tuple[bytes, list[str]]:
-    """Return a copy of the model that reports its decisions, and the names of the reports."""
-    from dyncompile import artifact
-    from dyncompile.passes.report_decisions import report_decisions
-
-    model, manifest = artifact.read(path)
-    assert manifest, "the file was loaded with a manifest and has not changed"
-    reports = report_decisions(model, manifest.decisions)
-    return artifact.serialise(model, str(path)), list(reports.values())
-
-
-def _digest(path: Path, stamp: tuple[int, int]) -> str:
-    try:
-        digest = latency_cache.digest(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if _stamp(path) != stamp:
-        raise _changed(path)
-    return digest
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "Is a directory")
-        status = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return status.st_size, status.st_mtime_ns
-
-
-def _unreadable(path: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(
-        f"cannot be read: {error.strerror or error}.",
-        where=str(path),
-        remedy="Check the name of the file.",
-    )
-
-
-def _changed(path: Path) -> ArtifactError:
-    return ArtifactError(
-        "the file has changed since it was loaded.",
-        where=str(path),
-        remedy="Load it again.",
-    )
-
-
-def _manifest(session: Any, path: Path) -> Manifest:  # noqa: ANN401
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise ArtifactError(
-            "not a dyncompile artifact: it has no manifest.",
-            where=str(path),
-            remedy="Export the network with dyncompile, or use onnxruntime directly.",
-        )
-    manifest = Manifest.from_json(text, str(path))
-    expected = manifest.external_data
-    if expected and _stamp(path.absolute().parent / expected.file)[0] != expected.bytes:
-        raise ArtifactError(
-            f"its weights file {expected.file!r} should have {expected.bytes} bytes.",
-            where=str(path),
-            remedy="Keep the two files together, or export the network again.",
-        )
-    return manifest
 
 
 def _check_knobs(knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], path: Path) -> None:

@@ -129,7 +129,7 @@ def changed(path: str, value: object) -> str:
         pytest.param("[]", id="list"),
         pytest.param("{}", id="no-format"),
         pytest.param("[" * 100_000, id="deep"),
-        pytest.param(changed("format", 2), id="newer"),
+        pytest.param(changed("format", 3), id="newer"),
         pytest.param(changed("conditions", []), id="no-conditions"),
         pytest.param(changed("conditions.cores", "many"), id="no-number-of-cores"),
         pytest.param(changed("conditions.providers", 1), id="no-providers"),

@@ -38,7 +38,7 @@ def test_what_is_kept_is_found_again() -> None:
     [
         pytest.param({"processor": "another"}, id="processor"),
         pytest.param({"cores": 77}, id="cores"),
-        pytest.param({"onnxruntime": "9.9"}, id="onnxruntime"),
+        pytest.param({"runtime": "ONNX Runtime 9.9"}, id="runtime"),
         pytest.param({"threads": None}, id="threads"),
         pytest.param({"providers": ("CUDAExecutionProvider",)}, id="providers"),
     ],
@@ -65,9 +65,9 @@ def test_all_setups_of_this_machine_are_found() -> None:
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"\xff\xfe", id="no-text"),
-        pytest.param(b'{"format": 1', id="cut-short"),
+        pytest.param(b'{"format": 2', id="cut-short"),
         pytest.param(
-            calibration().to_json().replace('"format":1', '"format":2').encode(), id="new"
+            calibration().to_json().replace('"format":2', '"format":3').encode(), id="new"
         ),
         pytest.param(calibration(ELSEWHERE).to_json().encode(), id="foreign"),
     ],
