@@ -19,6 +19,7 @@ import onnx
 import onnx_ir as ir
 
 from dyncompile.dialect import BUDGETS
+from dyncompile.engine_file import SUFFIX
 from dyncompile.errors import ArtifactError
 from dyncompile.files import replacing
 from dyncompile.manifest import METADATA_KEY, ExternalData, Manifest
@@ -330,6 +331,12 @@ def _lost_weights(path: Path, file: str, problem: str) -> ArtifactError:
 
 
 def _not_onnx(path: Path) -> ArtifactError:
+    if path.suffix == SUFFIX:
+        return ArtifactError(
+            "an engine, which can be loaded, run and inspected, not read as a network.",
+            where=str(path),
+            remedy="Give the ONNX file or the module that it was built from.",
+        )
     return ArtifactError(
         "not an ONNX file, or damaged or cut short.",
         where=str(path),

@@ -68,6 +68,12 @@ def bind_inputs(
             remedy="Give an example of it, or declare it a knob.",
         )
     extra = [name for name in given if name not in order]
+    if extra and extra[0] in knobs:
+        raise InputError(
+            f"{extra[0]!r} is a knob, not an input: its default stands for it.",
+            where=where,
+            remedy="Give no example of it.",
+        )
     if extra:
         raise InputError(
             f"forward has no input {extra[0]!r}; it has {', '.join(order)}.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["check_writable", "make_folder", "replacing"]
+__all__ = ["check_writable", "make_folder", "replacing", "temporary_folder"]
 
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,3 +83,22 @@ def make_folder(folder: Path, remedy: str) -> None:
             where=str(folder),
             remedy=remedy,
         ) from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone at the end.
+
+    Raises:
+        ArtifactError: there is no place for one.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="dyncompile-")
+    except OSError as error:
+        raise ArtifactError(
+            f"no temporary folder can be made: {error.strerror or error}.",
+            where=error.filename or "TMPDIR",
+            remedy="Free some space, or name a folder with room in TMPDIR.",
+        ) from error
+    with folder as name:
+        yield Path(name)

@@ -6,6 +6,7 @@ __all__ = ["report_on"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ def _samples_of_file(job: Job, source: Lowered, reference: FileReference) -> Ite
     """Yield the samples given, or drawn ones; of these those that the file takes."""
     given = _by_name(job.example_inputs, source)
     described = [InputSpec(name, array.dtype, array.shape) for name, array in given.items()]
-    specs = specs_for(source.graph, described, source.where, without=source.knobs)
+    drawn_as = specs_for(source.graph, described, source.where, without=source.knobs)
+    specs = [spec if spec.name in given else _sized(spec, job, source) for spec in drawn_as]
     if isinstance(job.samples, Mapping):
         arrays = {name: np.asarray(array) for name, array in job.samples.items()}
         example = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in specs}
@@ -100,6 +102,16 @@ def _samples_of_file(job: Job, source: Lowered, reference: FileReference) -> Ite
                 raise
         else:
             yield drawn
+
+
+def _sized(spec: InputSpec, job: Job, source: Lowered) -> InputSpec:
+    """Return how to draw an input, in the sizes asked for where the file leaves them free."""
+    value = next(v for v in source.graph.graph.inputs if v.name == spec.name)
+    wanted = job.sizes.get(spec.name, ())
+    if value.shape is None or len(wanted) != len(value.shape):
+        return spec
+    both = zip(value.shape, wanted, strict=True)
+    return replace(spec, shape=tuple(n if isinstance(n, int) else size for n, size in both))
 
 
 def _by_name(given: Any, source: Lowered) -> dict[str, Array]:  # noqa: ANN401

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Job", "Sample", "Samples"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class Job:
         target: What to compile for.
         budgets: How channel budgets are lowered.
         fp16: Whether arithmetic becomes float16.
+        sizes: Of a lowered file, the shapes to verify with where sizes are free, by input; others
+            are 1.
 
     Raises:
         InputError: the target does not have what is asked for.
@@ -53,6 +55,7 @@ class Job:
     target: Target
     budgets: Lowering = "auto"
     fp16: bool = False
+    sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         target = self.target

@@ -272,6 +272,13 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path, content: bytes) -> None
         artifact.read(path)
 
 
+def test_an_engine_is_not_read_as_a_network(tmp_path: Path) -> None:
+    path = tmp_path / "net.engine"
+    path.write_bytes(b"ftrt and so on")
+    with pytest.raises(ArtifactError, match=r"an engine, .* Give the ONNX file or the module"):
+        artifact.read(path)
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_a_damaged_file_is_read_or_refused(

@@ -99,6 +99,8 @@ def test_inputs_do_not_go_through_keywords() -> None:
     net = Exits()
     with pytest.raises(InputError, match=r"^Exits\.forward: forward has no input 't9'; it has x\."):
         bind_inputs(net, {"x": X, "t9": X}, net.knobs)
+    with pytest.raises(InputError, match=r"'effort' is a knob, not an input: its default stands"):
+        bind_inputs(net, {"x": X, "effort": torch.tensor(1)}, net.knobs)
     with pytest.raises(InputError, match=r"^Exits\.forward: 2 example inputs for x\. Give one per"):
         bind_inputs(net, (X, torch.tensor(1)), net.knobs)
 

@@ -93,7 +93,7 @@ def test_build_says_what_it_made_why_and_what_it_takes() -> None:
     assert lines[0].startswith("net.engine: tensorrt-rtx ")
     assert "it was asked for" in lines[1]
     rows = [line for line in lines if line.startswith("│")]
-    assert any("knob" in row and "threshold" in row and "device" in row for row in rows)
+    assert any("knob" in row and "threshold" in row and "memory of the GPU" in row for row in rows)
     assert any("input" in row and "float32[1, 4, 8, 8]" in row for row in rows)
     assert any("0 to 1" in row and "0.4" in row for row in rows), "the table of knobs"
     assert "2 layers that multiply run only if their branch is taken." in lines
@@ -112,6 +112,23 @@ def test_build_says_whether_the_engine_can_have_run(
     monkeypatch.setattr("dyncompile.engines.gpu.chip_here", lambda: here)
     lines = done("build", "gate.onnx", "--flavor", "tensorrt-rtx", "--no-verify", "-o", "x.engine")
     assert ("Built, not run: this machine has no GPU." in lines) == (here is None)
+
+
+def test_one_lazy_layer_is_told_as_one() -> None:
+    lines = done("build", "gate.onnx", "--flavor", "tensorrt-rtx", "--no-verify", "-o", "x.engine")
+    assert "1 layer that multiplies runs only if its branch is taken." in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(("marked.onnx",), "Not verified: there is nothing to hold", id="marked file"),
+        pytest.param(("gate.onnx", "--no-verify"), "Not verified.", id="not asked for"),
+    ],
+)
+def test_build_says_what_it_did_not_verify(arguments: tuple[str, ...], said: str) -> None:
+    lines = done("build", *arguments, "--flavor", "tensorrt-rtx", "-o", "x.engine")
+    assert lines[-1].startswith(said)
 
 
 def test_every_option_reaches_the_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +220,7 @@ REFUSED = {
     "free sizes without a range": (("free.onnx",), "no range of them is given"),
     "weights cut at run time": (("slices.onnx",), "Give the marked file, or export with"),
     "no file": (("none.onnx",), "none.onnx: cannot be read"),
+    "no file of an engine": (("none.engine",), "none.engine: cannot be read"),
     "weights for a file": (("net.onnx", "--weights", "w.pt"), "--weights: an ONNX file holds its"),
     "inputs for a marked file": (
         ("marked.onnx", "--input", "x=float32[1,4,8,8]"),

@@ -14,7 +14,7 @@ from dyncompile.cli.progress import showing_progress
 from dyncompile.cli.sources import read_source, source_options
 from dyncompile.errors import InputError
 from dyncompile.files import check_writable
-from dyncompile.inspecting import knobs_table, plain, size_in_bytes
+from dyncompile.inspecting import budgets_tree, knobs_table, plain, size_in_bytes
 from dyncompile.passes.specialise_levels import Lowering
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dyncompile.engine_file import Binding
     from dyncompile.engines.building import BuildReport
     from dyncompile.engines.flavors import Asked
     from dyncompile.engines.request import ShapeRange
@@ -62,7 +61,7 @@ _MOST_LINES = 8
     default=1800.0,
     show_default=True,
     metavar="SECONDS",
-    help="When to give up.",
+    help="How long the builder may take.",
 )
 @click.option(
     "--memory", type=click.IntRange(1), metavar="MB", help="Workspace of the builder on the GPU."
@@ -119,6 +118,10 @@ def build_command(  # noqa: PLR0913 - click gives them by name
     _print(report, output, console)
     if report.verification is not None:
         print_report(report.verification, console)
+    elif no_verify:
+        console.print("Not verified.")
+    else:
+        console.print("Not verified: there is nothing to hold the graph of this file against.")
 
 
 def _sizes(texts: Iterable[str]) -> dict[str, ShapeRange]:
@@ -145,8 +148,7 @@ def _chips(text: str | None) -> tuple[str, ...]:
 
 
 def _print(report: BuildReport, output: Path, console: Console) -> None:
-    from rich.table import Table
-
+    from dyncompile.cli.engine_report import bindings_table
     from dyncompile.engines.gpu import chip_here
 
     engine, built = report.engine, report.built
@@ -156,14 +158,11 @@ def _print(report: BuildReport, output: Path, console: Console) -> None:
     )
     console.print(plain(report.why))
     knobs = engine.manifest.knobs
-    table = Table("", "name", "type", "memory", title="Inputs and outputs", title_justify="left")
-    for binding in engine.inputs:
-        _add(table, "knob" if binding.name in knobs else "input", binding)
-    for binding in engine.outputs:
-        _add(table, "output", binding)
-    console.print(table)
+    console.print(bindings_table(engine))
     if knobs:
         console.print(knobs_table(knobs))
+    if engine.manifest.budgets:
+        console.print(budgets_tree(engine.manifest.budgets), soft_wrap=False)
     console.print(_laziness(report))
     _print_lines("Repaired", built.repaired, console)
     console.print(
@@ -175,17 +174,14 @@ def _print(report: BuildReport, output: Path, console: Console) -> None:
         console.print("Built, not run: this machine has no GPU.")
 
 
-def _add(table: Any, role: str, binding: Binding) -> None:  # noqa: ANN401
-    sizes = ", ".join("free" if size < 0 else str(size) for size in binding.shape)
-    table.add_row(role, plain(binding.name), plain(f"{binding.dtype}[{sizes}]"), binding.location)
-
-
 def _laziness(report: BuildReport) -> str:
     if not report.lazy:
         return "No layer that multiplies stands in a branch."
     repaired = len(report.built.repaired)
     how = f"; {repaired} of them the parser let run always, which was repaired" if repaired else ""
-    return f"{_count(report.lazy, 'layer')} that multiply run only if their branch is taken{how}."
+    if report.lazy == 1:
+        return f"1 layer that multiplies runs only if its branch is taken{how}."
+    return f"{report.lazy} layers that multiply run only if their branch is taken{how}."
 
 
 def _print_lines(title: str, lines: Sequence[str], console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["print_engine"]
+__all__ = ["bindings_table", "print_engine"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ def print_engine(file: Path, engine: Engine, console: Console) -> None:
     chips = ", ".join(engine.chips) or "the chips that it builds for by default"
     console.print(f"Built for: {plain(chips)}")
     console.print(f"Precision: {plain(engine.precision)}")
-    console.print(_values_table(engine))
+    console.print(bindings_table(engine))
     if manifest.knobs:
         console.print(knobs_table(manifest.knobs))
     unknown = Side(0, 0)  # the graph is gone, and what it costs as a whole with it
@@ -45,7 +45,7 @@ def print_engine(file: Path, engine: Engine, console: Console) -> None:
         console.print(budgets_tree(manifest.budgets), soft_wrap=False)
 
 
-def _values_table(engine: Engine) -> Table:
+def bindings_table(engine: Engine) -> Table:
     """Show what the engine reads, knobs among it, what it gives, and where."""
     table = Table("", "name", "type", "read or written in", title="Inputs and outputs")
     table.title_justify = "left"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dyncompile.cli.options import MODULE, SAMPLES, WEIGHTS
+from dyncompile.engine_file import SUFFIX
 from dyncompile.errors import InputError, KnobError
 from dyncompile.knobs import Knob, knob_from_spec
 
@@ -75,7 +76,7 @@ def read_source(
         DyncompileError: it cannot be loaded, or an option does not fit.
     """
     chosen = _knobs(knobs)
-    if Path(source).suffix != ".onnx":
+    if Path(source).suffix not in {".onnx", SUFFIX}:  # an engine is refused where it is read
         return _module(source, weights, inputs, chosen, samples_file)
     file = Path(source)
     if output.exists() and file.exists() and output.samefile(file):

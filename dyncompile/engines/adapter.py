@@ -9,7 +9,6 @@ from __future__ import annotations
 __all__ = [
     "PACKAGES",
     "SINCE",
-    "TITLES",
     "Parsed",
     "bindings",
     "build_plan",
@@ -24,13 +23,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dyncompile.engine_file import Binding
+from dyncompile.engine_file import TITLES, Binding
 from dyncompile.engines.messages import Messages, open_logger, readable
 from dyncompile.engines.request import BuildRequest, Flavor, ShapeRange
 from dyncompile.errors import TargetError
 
 PACKAGES: dict[Flavor, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-TITLES: dict[Flavor, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}
 SINCE: dict[Flavor, tuple[int, int]] = {"tensorrt": (10, 0), "tensorrt-rtx": (1, 0)}
 ANY_CHIP = "sm80+"
 
@@ -100,10 +98,13 @@ def build_plan(parsed: Parsed, config: Any, request: BuildRequest) -> bytes:  # 
     """Build; returns the plan.
 
     Raises:
-        TargetError: the builder gave none, ran out of memory, or warned of a wrong graph.
+        TargetError: the builder gave none, ran out of memory, or warned of a wrong graph or of
+            ranges that the network cannot run with.
     """
     plan = parsed.builder.build_serialized_network(parsed.network, config)
     messages, title = parsed.messages, TITLES[request.flavor]
+    if messages.wrong_ranges:
+        raise _ranges_refused(request, messages.wrong_ranges)
     if messages.wrong_graph:
         raise TargetError(
             f"{title} warns of what would compute wrong numbers: {messages.wrong_graph}.",
@@ -215,11 +216,15 @@ def _set_profile(parsed: Parsed, config: Any, request: BuildRequest) -> None:  #
             continue
         needed = True
     if needed and config.add_optimization_profile(profile) < 0:
-        raise TargetError(
-            f"{TITLES[request.flavor]} refuses the ranges: {parsed.messages.why()}.",
-            where=str(request.model),
-            remedy="Give ranges that the network can run with.",
-        )
+        raise _ranges_refused(request, parsed.messages.why())
+
+
+def _ranges_refused(request: BuildRequest, said: str) -> TargetError:
+    return TargetError(
+        f"{TITLES[request.flavor]} refuses the ranges: {said}.",
+        where=str(request.model),
+        remedy="Give ranges that the network can run with.",
+    )
 
 
 def _apply(setter: Callable[..., None], given: ShapeRange | None, name: str, what: str) -> None:

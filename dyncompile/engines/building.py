@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["BuildReport", "build"]
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from dyncompile import artifact
 from dyncompile.compiling import Compiled, compiled
-from dyncompile.engine_file import Engine, description_path, write_engine
+from dyncompile.engine_file import SUFFIX, Engine, description_path, write_engine
+from dyncompile.engines.arguments import (
+    check_apart,
+    check_limits,
+    free_sizes,
+    given_chips,
+    given_ranges,
+)
 from dyncompile.engines.flavors import Asked, Choice, choose_flavor
 from dyncompile.engines.laziness import lazy_nodes
 from dyncompile.engines.process import run_build
-from dyncompile.engines.profiles import ranges, shape_range
+from dyncompile.engines.profiles import ranges
 from dyncompile.engines.request import BuildRequest, BuildResult, ShapeRange
 from dyncompile.errors import InputError, TargetError
-from dyncompile.files import check_writable
+from dyncompile.files import check_writable, temporary_folder
 from dyncompile.jobs import Job, Samples
 from dyncompile.knobs import Knob
 from dyncompile.passes.specialise_levels import Lowering
@@ -34,11 +40,12 @@ if TYPE_CHECKING:
     from dyncompile.verify import Report
 
 _MODEL = "net.onnx"
-_SUFFIX = ".engine"
 _REFUSED = "does not build the network"
+_NO_ROOM = "Free some space, or name a folder with room in TMPDIR."
 _FREE_SIZES = (
-    "TensorRT for RTX 1.7 does not build branches inside of branches where sizes are free: build"
-    " one size per engine (one shape for all three), or with --flavor tensorrt."
+    "TensorRT for RTX 1.7 does not build branches inside of branches where sizes are free, and"
+    " these could not be put after each other: build one size per engine (one shape for all"
+    " three), or with --flavor tensorrt."
 )
 
 
@@ -53,7 +60,7 @@ class BuildReport:
             source in ONNX Runtime; None if it was not asked for, or there was nothing to hold
             it against.
         built: What the builder says.
-        lazy: How many layers run only if their branch is taken.
+        lazy: How many layers were seen to run only if their branch is taken.
     """
 
     engine: Engine
@@ -70,7 +77,7 @@ def build(  # noqa: PLR0913 - one entry point, every option by name
     knobs: Mapping[str, Knob] | None = None,
     *,
     flavor: Asked = "auto",
-    chips: Sequence[str] = (),
+    chips: str | Sequence[str] = (),
     fp16: bool = False,
     budgets: Lowering = "auto",
     shapes: Mapping[str, ShapeRange | Sequence[Sequence[int]]] | None = None,
@@ -120,35 +127,38 @@ def build(  # noqa: PLR0913 - one entry point, every option by name
     """
     path, tell = Path(path), progress or untold
     cache = None if timing_cache is None else Path(timing_cache)
-    for file in filter(None, (path, description_path(path), cache)):
+    written = [path, description_path(path), *([] if cache is None else [cache])]
+    for file in written:
         check_writable(file)
-    if path.suffix != _SUFFIX:
+    check_apart(model, written)
+    if path.suffix != SUFFIX:
         raise InputError(
-            f"the name of an engine ends in {_SUFFIX}: load knows engines by it.",
+            f"the name of an engine ends in {SUFFIX}: load knows engines by it.",
             where=str(path),
-            remedy=f"Write to {path.with_suffix(_SUFFIX).name}.",
+            remedy=f"Write to {path.with_suffix(SUFFIX).name}.",
         )
-    _check_limits(timeout, memory)
-    given = {name: shape_range(name, sizes) for name, sizes in (shapes or {}).items()}
-    choice = choose_flavor(flavor, chips)
+    check_limits(timeout, memory)
+    given = given_ranges(shapes)
+    choice = choose_flavor(flavor, given_chips(chips))
     job = Job(
         model,
         example_inputs,
         knobs,
-        dynamic_shapes or _free_sizes(model, example_inputs, knobs, given),
+        dynamic_shapes or free_sizes(model, example_inputs, knobs, given),
         samples,
         verify=verify,
         target=replace(target_named("tensorrt"), tailoring=tailoring(choice.chips)),
         budgets=budgets,
         fp16=fp16,
+        sizes={name: sizes.best for name, sizes in given.items()},
     )
     made = compiled(job, tell)
     sizes, values = ranges(made.graph, made.manifest, given)
-    with tempfile.TemporaryDirectory(prefix="dyncompile-") as folder:
+    with temporary_folder() as folder:
         request = BuildRequest(
             flavor=choice.flavor,
-            model=Path(folder) / _MODEL,
-            plan=Path(folder) / "plan",
+            model=folder / _MODEL,
+            plan=folder / "plan",
             chips=choice.chips,
             ranges=sizes,
             values=values,
@@ -160,52 +170,17 @@ def build(  # noqa: PLR0913 - one entry point, every option by name
         name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
         built = _built(request, name, timeout, tell)
         engine = write_engine(path, request.plan, _engine(choice, made, built))
-    return BuildReport(engine, choice.why, made.report, built, len(request.lazy))
-
-
-def _check_limits(timeout: float | None, memory: int | None) -> None:
-    for where, limit in (("timeout", timeout), ("memory", memory)):
-        if limit is not None and not limit > 0:
-            raise InputError(f"{limit} is too little.", where=where, remedy="Give more than 0.")
-
-
-def _free_sizes(
-    model: object,
-    example_inputs: object,
-    knobs: Mapping[str, Knob] | None,
-    given: Mapping[str, ShapeRange],
-) -> dict[str, dict[int, Any]] | None:
-    """Return which dimensions of a module's inputs are dynamic: those whose sizes differ."""
-    if isinstance(model, (str, Path)):
-        return None
-    scalars = {*(getattr(model, "knobs", None) or ()), *(knobs or ())}
-    examples = example_inputs if isinstance(example_inputs, Mapping) else {}
-    free: dict[str, list[int]] = {}
-    for name, sizes in given.items():
-        shape = None if name not in examples else tuple(examples[name].shape)
-        if name in scalars or (shape is not None and len(shape) != len(sizes.least)):
-            continue  # these are values, not sizes
-        ends = enumerate(zip(sizes.least, sizes.most, strict=True))
-        free[name] = [axis for axis, (least, most) in ends if least != most]
-        for axis in free[name]:
-            if shape is not None and shape[axis] == 1:
-                raise InputError(
-                    f"dimension {axis} is to be free, and 1 in the example: torch takes a size of"
-                    " 1 for a constant.",
-                    where=f"input {name!r}",
-                    remedy="Give an example with at least 2 there.",
-                )
-    if not any(free.values()):
-        return None
-    from torch.export import Dim
-
-    return {name: dict.fromkeys(axes, Dim.DYNAMIC) for name, axes in free.items()}
+    seen = [n for n in request.lazy if {n.name, *n.ifs}.isdisjoint(built.untraced)]
+    return BuildReport(engine, choice.why, made.report, built, len(seen))
 
 
 def _built(request: BuildRequest, name: str, timeout: float | None, tell: Progress) -> BuildResult:
     try:
         return run_build(request, timeout=timeout, progress=tell)
     except TargetError as error:
+        if error.where == str(request.plan.parent):
+            place = str(request.plan.parent.parent)
+            raise TargetError(error.problem, where=place, remedy=_NO_ROOM) from error
         if error.where != str(request.model):  # a file that is gone by now
             raise
         is_known = _REFUSED in error.problem and _nests_with_free_sizes(request)

@@ -57,18 +57,24 @@ class Child:
             ) from error
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._said: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._listeners: list[tuple[threading.Thread, IO[bytes]]] = []
+        try:
+            self._listen()
+            with suppress(BrokenPipeError):  # it died; what it said tells why
+                self._stdin.write(request.encode() + b"\n")
+                self._stdin.flush()
+        except BaseException:
+            self._end()
+            raise
+
+    def _listen(self) -> None:
         answers, words = self._process.stdout, self._process.stderr
         assert answers is not None
         assert words is not None
-        self._listeners = [
-            (threading.Thread(target=self._read_answers, args=(answers,), daemon=True), answers),
-            (threading.Thread(target=self._read_words, args=(words,), daemon=True), words),
-        ]
-        for listener, _ in self._listeners:
+        for read, heard in ((self._read_answers, answers), (self._read_words, words)):
+            listener = threading.Thread(target=read, args=(heard,), daemon=True)
             listener.start()
-        with suppress(BrokenPipeError):  # it died; what it said tells why
-            self._stdin.write(request.encode() + b"\n")
-            self._stdin.flush()
+            self._listeners.append((listener, heard))
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +142,9 @@ class Child:
         finally:
             self._process.kill()
             self._process.wait()
-            for listener, heard in self._listeners:
+            for listener, _ in self._listeners:
                 listener.join(_GRACE_SECONDS)
-                if not listener.is_alive():  # else somebody else holds the other end
+            held = [heard for listener, heard in self._listeners if listener.is_alive()]
+            for heard in (self._process.stdout, self._process.stderr):
+                if heard is not None and heard not in held:  # else somebody has the other end
                     heard.close()

@@ -9,9 +9,10 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from dyncompile.engines.adapter import ANY_CHIP, PACKAGES, SINCE, TITLES
+from dyncompile.engine_file import TITLES
+from dyncompile.engines.adapter import ANY_CHIP, PACKAGES, SINCE
 from dyncompile.engines.gpu import chip_here
 from dyncompile.engines.request import Flavor
 from dyncompile.errors import TargetError, one_line
@@ -57,6 +58,12 @@ def choose_flavor(asked: Asked, chips: Sequence[str] = ()) -> Choice:
             where=f"chips {', '.join(wanted)}",
             remedy=f"Name single chips, or {ANY_CHIP} only.",
         )
+    if asked not in get_args(Asked):
+        raise TargetError(
+            f"there is no flavor {asked!r}.",
+            where="flavor",
+            remedy=f"Give one of {', '.join(get_args(Asked))}.",
+        )
     if asked == "tensorrt":
         return _with_tensorrt(wanted, chip_here(), "it was asked for")
     if asked == "tensorrt-rtx":
@@ -77,11 +84,13 @@ def load_builder(flavor: Flavor) -> Any:  # noqa: ANN401 - TensorRT has no types
         raise TargetError(f"{title} is not installed.", where=package, remedy=f"{install}.")
     try:
         trt = importlib.import_module(package)
-    except (ImportError, OSError) as error:
+    except Exception as error:  # whatever a package raises
+        if _is_interrupted(error):
+            raise KeyboardInterrupt from error
         raise TargetError(
             f"{title} is installed but does not load: {one_line(error)}.",
             where=package,
-            remedy="Install the library it names, or install the package anew.",
+            remedy="Install what it names, or install the package anew.",
         ) from error
     version = getattr(trt, "__version__", "")
     numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
@@ -92,6 +101,17 @@ def load_builder(flavor: Flavor) -> Any:  # noqa: ANN401 - TensorRT has no types
             remedy=f"{install} --upgrade.",
         )
     return trt
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C came while a package was loading, which it may report as its own failure."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _choose(wanted: tuple[str, ...]) -> Choice:
@@ -155,7 +175,7 @@ def _with_rtx(wanted: tuple[str, ...], why: str) -> Choice:
 
 def rtx_chips(trt: Any) -> list[str]:  # noqa: ANN401
     """Return the chips that the package of TensorRT for RTX names."""
-    members = trt.ComputeCapability.__members__
+    members = getattr(getattr(trt, "ComputeCapability", None), "__members__", ())
     return [name.lower() for name in members if re.fullmatch(r"SM\d+", name)]
 
 

@@ -29,10 +29,10 @@ _WRONG_GRAPH = (
     "Defaulting to INT8 instead",  # an unsigned zero point
     "outside the range of FLOAT was clamped",
     "is out of range. Clamping to",
-    "values are not self-consistent",  # of a profile
     "output tensors of this new instance will not be queryable",  # two nodes of one name
     'currently ignores the "seed" field',
 )
+_WRONG_RANGES = ("values are not self-consistent",)  # the network cannot run with them
 _OUT_OF_MEMORY = (
     "out of memory",
     "OutOfMemory",
@@ -78,8 +78,12 @@ class Messages:
     @property
     def wrong_graph(self) -> str | None:
         """A warning that the engine would compute something else; None if there is none."""
-        found = (text for text in [*self._warnings, *self.errors] if _says(text, _WRONG_GRAPH))
-        return next(map(readable, found), None)
+        return self._first(_WRONG_GRAPH)
+
+    @property
+    def wrong_ranges(self) -> str | None:
+        """A warning that the network cannot run with the ranges it is built for."""
+        return self._first(_WRONG_RANGES)
 
     @property
     def out_of_memory(self) -> bool:
@@ -90,6 +94,10 @@ class Messages:
         """Return the last error that says something."""
         said = [text for text in self.errors if not _says(text, _NO_GPU)] or self.errors
         return readable(said[-1]) if said else "it gave no reason"
+
+    def _first(self, phrases: tuple[str, ...]) -> str | None:
+        found = (text for text in [*self._warnings, *self.errors] if _says(text, phrases))
+        return next(map(readable, found), None)
 
     def _write(self, text: str) -> None:
         if self._echo is not None and not _says(text, _HARMLESS):

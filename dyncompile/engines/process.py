@@ -11,7 +11,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dyncompile.engines.adapter import TITLES, out_of_memory
+from dyncompile.engine_file import TITLES
+from dyncompile.engines.adapter import out_of_memory
 from dyncompile.engines.child import Child
 from dyncompile.engines.messages import is_out_of_memory, last_words
 from dyncompile.engines.request import BuildRequest, BuildResult

@@ -6,6 +6,7 @@ __all__ = ["parse_shape", "ranges", "shape_range"]
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 
 import onnx_ir as ir
 
@@ -14,7 +15,10 @@ from dyncompile.errors import InputError
 from dyncompile.knobs import Levels
 from dyncompile.manifest import Manifest
 
-_FORM = "Write it as --shape x=1x3x32x32,4x3x64x64,8x3x64x64: the least, the best, the most."
+_FORM = (
+    "Give the least, the best and the most, as in --shape x=1x3x32x32,4x3x64x64,8x3x64x64, or one"
+    " for all three."
+)
 _INTEGERS = {ir.DataType.INT32, ir.DataType.INT64}
 _END_NAMES = ("least", "best", "most")
 _MOST_VALUES = 64  # of a tensor that sizes are computed from
@@ -46,8 +50,7 @@ def shape_range(name: str, given: ShapeRange | Sequence[Sequence[int]]) -> Shape
     if isinstance(given, ShapeRange):
         shapes = [given.least, given.best, given.most]
     else:
-        shapes = [tuple(shape) for shape in given]
-        shapes = shapes * 3 if len(shapes) == 1 else shapes
+        shapes = _shapes(given)
     where = f"the range of input {name!r}"
     if len(shapes) != len(_END_NAMES) or len({len(shape) for shape in shapes}) != 1:
         raise InputError("not three shapes of one length.", where=where, remedy=_FORM)
@@ -59,6 +62,19 @@ def shape_range(name: str, given: ShapeRange | Sequence[Sequence[int]]) -> Shape
             remedy=_FORM,
         )
     return ShapeRange(name, least, best, most)
+
+
+def _shapes(given: object) -> list[tuple[int, ...]]:
+    """Return the shapes of a range; none if it is something else."""
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        return []
+    if all(isinstance(size, Integral) for size in given):
+        return [tuple(map(int, given))] * 3
+    shapes = [[*shape] if isinstance(shape, Sequence) else [None] for shape in given]
+    if not all(isinstance(size, Integral) for shape in shapes for size in shape):
+        return []
+    whole = [tuple(map(int, shape)) for shape in shapes]
+    return whole * 3 if len(whole) == 1 else whole
 
 
 def ranges(
@@ -158,6 +174,10 @@ def _sizes(value: ir.Value, given: ShapeRange | None) -> Iterator[ShapeRange]:
 
 def _check_fits(name: str, shape: ir.Shape, given: ShapeRange) -> None:
     where = f"the range of input {name!r}"
+    if not len(shape):
+        raise InputError(
+            "the input is a single number, and has no sizes.", where=where, remedy="Leave it out."
+        )
     if len(given.least) != len(shape):
         raise InputError(
             f"it has {len(given.least)} dimensions, the input has {len(shape)}: "
@@ -172,7 +192,8 @@ def _check_fits(name: str, shape: ir.Shape, given: ShapeRange) -> None:
             raise InputError(
                 f"dimension {index} is {size} in the network, not {_span(ends)}.",
                 where=where,
-                remedy=f"Write {size} there, or export the network with this dimension dynamic.",
+                remedy=f"Write {size} there; for another size take an example of it, or a file with"
+                " this dimension dynamic.",
             )
         if min(ends) < 1:
             raise InputError(

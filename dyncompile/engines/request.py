@@ -106,6 +106,8 @@ class BuildResult:
         seconds: How long parsing and building took.
         layers: Layers of the parsed network.
         repaired: Nodes that the parser let run in every case, and that no longer do.
+        untraced: Nodes, ``If`` nodes among them, that the parser left no layer of: whether these,
+            and what is in them, run lazily is not known.
         warnings: What the builder warned of.
         peak_memory: The most bytes of main memory that the build held.
     """
@@ -116,6 +118,7 @@ class BuildResult:
     seconds: float
     layers: int
     repaired: tuple[str, ...] = ()
+    untraced: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     peak_memory: int = 0
 
@@ -129,7 +132,7 @@ class BuildResult:
         entry = json.loads(text)
         for name in ("inputs", "outputs"):
             entry[name] = tuple(map(_binding, entry[name]))
-        for name in ("repaired", "warnings"):
+        for name in ("repaired", "untraced", "warnings"):
             entry[name] = tuple(entry[name])
         return cls(**entry)
 

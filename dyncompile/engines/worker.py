@@ -21,8 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from dyncompile.engine_file import TITLES
 from dyncompile.engines.adapter import (
-    TITLES,
     bindings,
     build_plan,
     configure,
@@ -105,7 +105,7 @@ def _build(request: BuildRequest, tell: Tell, given_up: threading.Event) -> Buil
     begin = time.perf_counter()
     tell(at="reading the network")
     parsed = parse(trt, request, messages)
-    repaired = _make_lazy(trt, parsed.network, request, messages)
+    repaired, untraced = _make_lazy(trt, parsed.network, request, messages)
     tell(at="building")
     monitor = open_monitor(
         trt,
@@ -124,6 +124,7 @@ def _build(request: BuildRequest, tell: Tell, given_up: threading.Event) -> Buil
         seconds=time.perf_counter() - begin,
         layers=parsed.network.num_layers,
         repaired=repaired,
+        untraced=untraced,
         warnings=messages.warnings,
         peak_memory=_peak_memory(),
     )
@@ -134,11 +135,12 @@ def _make_lazy(
     network: Any,  # noqa: ANN401
     request: BuildRequest,
     messages: Messages,
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not request.lazy:
-        return ()
+        return (), ()
     graph = layer_graph(trt, network)
-    for name in not_found(graph, request.lazy):
+    untraced = not_found(graph, request.lazy)
+    for name in untraced:
         messages.warn(
             f"the parser left no trace of {name!r}: whether it runs lazily was not checked"
         )
@@ -152,7 +154,7 @@ def _make_lazy(
             where=f"node {node.name!r}",
             remedy="Use TensorRT 11.4 or TensorRT for RTX 1.7, whose parsers are right.",
         )
-    return repaired
+    return repaired, untraced
 
 
 def _write(request: BuildRequest, plan: bytes, times: bytes | None) -> None:

@@ -61,6 +61,15 @@ DYNAMIC = f"""g (float[N, 4, H, W] x, bool take, {_WEIGHTS}) => (float[N, 4, H, 
   >
 }}"""
 
+UNPADDED = """g (float[N, 4, H, W] x, bool take, float[4, 4, 3, 3] w0, float[4, 4, 3, 3] w1)
+  => (float[N, 4, P, Q] y) {
+  h = Conv(x, w0)
+  y = If (take) <
+    then_branch = on () => (float[N, 4, P, Q] a) { a = Conv<pads = [1, 1, 1, 1]>(h, w1) },
+    else_branch = off () => (float[N, 4, P, Q] b) { b = Identity(h) }
+  >
+}"""
+
 SHAPE_INPUT = f"""g (float[1, 4, 8, 8] x, int64[1] count, {_WEIGHTS}) => (float[1, C, 8, 8] y)
 <int64[1] zero = {{0}}, int64[1] axis = {{1}}> {{
   h = {_CONV}(x, w0)

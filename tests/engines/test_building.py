@@ -13,15 +13,16 @@ import onnx_ir as ir
 import pytest
 
 import dyncompile
-from dyncompile import InputError, TargetError, VerificationError, artifact
+from dyncompile import ArtifactError, InputError, TargetError, VerificationError, artifact
 from dyncompile.engine_file import read_engine
 from dyncompile.engines import building
 from dyncompile.engines.building import build
 from dyncompile.engines.process import run_build
 from dyncompile.engines.request import BuildRequest, BuildResult
+from dyncompile.passes import branches_in_sequence
 from dyncompile.targets import known
 from tests.engine_networks import Skipping, Slim, image
-from tests.engines.graphs import DYNAMIC, GATE, SWITCH, written
+from tests.engines.graphs import DYNAMIC, GATE, SWITCH, UNPADDED, written
 from tests.engines.stand_in import load
 
 KNOB = {"threshold"}
@@ -121,6 +122,14 @@ def test_free_sizes_of_a_file_need_a_range(tmp_path: Path) -> None:
     assert report.engine.inputs[0].shape == (-1, 4, -1, -1)
 
 
+def test_a_file_is_verified_in_sizes_that_the_engine_is_built_for(tmp_path: Path) -> None:
+    path = tmp_path / "net.engine"
+    shapes = {"x": [(1, 4, 8, 8), (2, 4, 8, 8), (4, 4, 16, 16)]}
+    report = build(written(UNPADDED, tmp_path), path, shapes=shapes)
+    assert report.verification is not None
+    assert (report.verification.samples, report.verification.paths) == (6, 2)
+
+
 def test_weights_may_be_in_a_second_file_before_and_while_it_is_built(
     forms: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +179,7 @@ def test_progress_is_told_from_the_first_pass_to_the_end_of_the_build(
         ),
         pytest.param(
             {"shapes": {"x": [(1, 4, 8, 8), (1, 4, 8, 8), (2, 4, 8, 8)]}},
-            r"^input 'x': dimension 0 is to be free, and 1 in the example",
+            r"^the range of input 'x': dimension 0 is to be free, and 1 in the example",
             id="an example of one",
         ),
     ],
@@ -181,6 +190,64 @@ def test_what_cannot_be_built_is_refused_and_leaves_nothing(
     with pytest.raises((InputError, TargetError), match=message):
         build(Slim(), tmp_path / "net.engine", {"x": image()}, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_the_parser_left_no_trace_of_is_not_called_lazy(tmp_path: Path) -> None:
+    fixed = GATE.replace(", bool take", "").replace("{\n  h", "<bool take = {1}> {\n  h")
+    report = build(written(fixed, tmp_path), tmp_path / "net.engine", verify=False)
+    assert report.lazy == 0
+    assert report.built.untraced == ("if_y",)
+    assert "left no trace of 'if_y'" in report.built.warnings[0]
+
+
+def test_a_source_is_not_written_over(tmp_path: Path) -> None:
+    source = written(GATE, tmp_path).rename(tmp_path / "net.engine")
+    before = source.read_bytes()
+    with pytest.raises(InputError, match=r"net\.engine: it is named twice"):
+        build(source, tmp_path / "." / "net.engine", verify=False)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("cache", ["net.engine", "net.engine.json", "net.onnx"])
+def test_measured_times_are_not_written_over_other_files(cache: str, tmp_path: Path) -> None:
+    source = written(GATE, tmp_path)
+    with pytest.raises(InputError, match=f"{cache}: it is named twice"):
+        build(source, tmp_path / "net.engine", timing_cache=tmp_path / cache)
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_a_missing_place_for_temporary_files_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(ArtifactError, match=r"no temporary folder can be made: .* in TMPDIR"):
+        build(written(GATE, tmp_path), tmp_path / "net.engine", verify=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_plan_that_temporary_files_have_no_room_for_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    source = written(GATE, tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(TargetError) as caught:
+            build(source, tmp_path / "net.engine", verify=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value) == (
+        f"{temporary}: the engine cannot be written: File too large. Free some space, or name a"
+        " folder with room in TMPDIR."
+    )
+    assert not list(temporary.iterdir())
+    assert {file.name for file in tmp_path.iterdir()} == {"net.onnx", "temporary"}
 
 
 def test_budgets_that_are_lowered_are_not_lowered_again(
@@ -231,7 +298,8 @@ def test_a_file_whose_legal_form_computes_something_else_is_not_built(
 def test_where_rtx_cannot_have_free_sizes_it_is_said_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 1.7 fails inside where branches nest and sizes are free."""
+    """Version 1.7 fails inside where branches nest and sizes are free, and follow from no input."""
+    monkeypatch.setattr(branches_in_sequence, "has_known_sizes", lambda *_: False)
     text = SWITCH.replace("float[1, 4, 8, 8]", "float[N, 4, 8, 8]")
     source = written(text, tmp_path)
 

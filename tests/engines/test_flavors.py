@@ -121,13 +121,19 @@ def test_a_version_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -
             id="a library is missing",
         ),
         pytest.param("import nothing_of_this_name", "ModuleNotFoundError", id="half installed"),
+        pytest.param(
+            "raise RuntimeError('no licence')", "RuntimeError: no licence", id="it raises"
+        ),
+        pytest.param("trt =", "SyntaxError", id="damaged"),
+        pytest.param("__version__ = '1.9'", r"it knows sm80\+\.", id="it names no chips"),
     ],
 )
 def test_a_package_that_does_not_load_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, said: str
 ) -> None:
     (tmp_path / "tensorrt_rtx.py").write_text(code)
-    monkeypatch.delitem(sys.modules, "tensorrt_rtx", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    monkeypatch.delitem(sys.modules, "tensorrt_rtx")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(TargetError, match=said):
-        choose_flavor("tensorrt-rtx")
+        choose_flavor("tensorrt-rtx", ("sm89",))

@@ -41,6 +41,13 @@ def test_a_warning_of_a_wrong_graph_is_found(serious: bool) -> None:
     assert messages.wrong_graph == "uint8 zero point. Defaulting to INT8 instead"
 
 
+def test_ranges_that_do_not_fit_are_told_from_a_wrong_graph() -> None:
+    messages = Messages()
+    messages.fail("Profile kMIN values are not self-consistent.")
+    assert messages.wrong_graph is None
+    assert messages.wrong_ranges == "Profile kMIN values are not self-consistent"
+
+
 def test_the_reason_is_the_last_error_that_is_not_the_missing_gpu() -> None:
     messages = Messages()
     assert messages.why() == "it gave no reason"

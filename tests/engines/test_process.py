@@ -15,11 +15,21 @@ from pathlib import Path
 import pytest
 
 from dyncompile.engine_file import Binding
+from dyncompile.engines.child import Child
 from dyncompile.engines.laziness import lazy_nodes
 from dyncompile.engines.process import run_build
 from dyncompile.engines.request import BuildRequest, ShapeRange
 from dyncompile.errors import ArtifactError, DyncompileError, TargetError
-from tests.engines.graphs import BRANCHED, DYNAMIC, GATE, SHAPE_INPUT, SWITCH, network, written
+from tests.engines.graphs import (
+    BRANCHED,
+    DYNAMIC,
+    GATE,
+    SHAPE_INPUT,
+    SWITCH,
+    UNPADDED,
+    network,
+    written,
+)
 from tests.engines.stand_in import package
 
 RTX = "tensorrt_rtx_1_7"
@@ -103,6 +113,14 @@ def test_sizes_that_do_not_fit_the_graph_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx")
     wrong = ShapeRange("x", (1, 5, 8, 8), (2, 5, 8, 8), (4, 5, 8, 8))
     assert "TensorRT for RTX" in fails(request_for(DYNAMIC, tmp_path, ranges=(wrong,)))
+
+
+def test_sizes_that_the_network_cannot_run_with_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    small = replace(X, least=(1, 4, 1, 1))
+    said = fails(request_for(UNPADDED, tmp_path, ranges=(small,)))
+    assert "TensorRT for RTX refuses the ranges: " in said
+    assert said.endswith("Give ranges that the network can run with.")
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:
@@ -245,6 +263,21 @@ def test_a_callback_that_raises_ends_the_build(
     with pytest.raises(KeyboardInterrupt):
         run_build(request_, progress=cancelled)
     assert list(request_.plan.parent.iterdir()) == []
+
+
+def test_a_process_that_is_cancelled_while_it_is_started_ends(
+    request_: BuildRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def cancelled(self: Child) -> None:
+        started.append(self._process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Child, "_listen", cancelled)
+    with pytest.raises(KeyboardInterrupt):
+        run_build(request_)
+    assert [process.returncode is None for process in started] == [False]
 
 
 _CALLER = """

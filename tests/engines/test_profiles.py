@@ -101,6 +101,12 @@ def test_values_of_other_integers_are_as_given() -> None:
         pytest.param(
             FIXED, {"x": Z}, r"has 2 dimensions, the input has 4: \[1, 3, 32, 32\]", id="rank"
         ),
+        pytest.param(
+            KNOBS,
+            {"t": shape_range("t", [(1,)])},
+            "'t': the input is a single number, and has no sizes",
+            id="sizes of a number",
+        ),
         pytest.param(FIXED, {"x": X}, "dimension 0 is 1 in the network, not 1 to 8", id="fixed"),
         pytest.param(
             DYNAMIC,

@@ -41,6 +41,7 @@ def test_a_result_survives_the_way_back() -> None:
         seconds=0.5,
         layers=7,
         repaired=("conv",),
+        untraced=("if_y",),
         warnings=("one\ntwo",),
         peak_memory=1 << 30,
     )
