@@ -92,16 +92,18 @@ class Cuda:
 
     @contextmanager
     def on(self, gpu: Gpu) -> Iterator[None]:
-        """Let the calling thread use this GPU, and then the one it used before."""
+        """Let the calling thread use this GPU, and then the one it used before.
+
+        A thread that has not used a GPU has a number for one and no context on it, which a
+        library beneath may need: so it is set even where the number is right.
+        """
         before = self._value(self.api.cudaGetDevice())
-        if before == gpu.number:
-            yield
-            return
         self._value(self.api.cudaSetDevice(gpu.number))
         try:
             yield
         finally:
-            self._value(self.api.cudaSetDevice(before))
+            if before != gpu.number:
+                self._value(self.api.cudaSetDevice(before))
 
     def allocate(self, size: int, where: Literal["device", "host"]) -> int:
         """Return the address of memory of the GPU, or of page-locked memory of the host."""
@@ -171,11 +173,10 @@ class Cuda:
         error, *values = result
         if error == self.api.cudaError_t.cudaSuccess:
             return values[0] if values else None
-        raise TargetError(
-            f"{doing}: {self._words(error)}.",
-            where=WHERE,
-            remedy="Free memory of the GPU, or look at its state with nvidia-smi.",
-        )
+        remedy = "Free memory of the GPU, or look at its state with nvidia-smi."
+        if error == self.api.cudaError_t.cudaErrorInitializationError:
+            remedy = "If this process was forked, load the engine in it: CUDA survives no fork."
+        raise TargetError(f"{doing}: {self._words(error)}.", where=WHERE, remedy=remedy)
 
     def _words(self, error: Handle) -> str:
         _, text = self.api.cudaGetErrorString(error)

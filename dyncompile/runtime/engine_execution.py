@@ -8,13 +8,41 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from dyncompile.errors import DyncompileError, InputError, TargetError, one_line
 from dyncompile.runtime.cuda import Cuda, Gpu, Handle
+from dyncompile.runtime.engine_graph import Graph
+from dyncompile.runtime.engine_kernels import KernelCache
 from dyncompile.runtime.engine_ports import Port
 from dyncompile.runtime.engine_slots import Array, InputSlot, OutputSlot
 
 CALLS_BEFORE_CAPTURE = 2
+SECONDS_TO_END = 5.0
+
+
+@dataclass
+class Opened:
+    """An execution context, and what has to outlive it.
+
+    Attributes:
+        context: What ``create_execution_context`` gave; None once it is given back.
+        needs: What it needs to live, in the order in which that can be given up.
+        kernels: What it compiles on the GPU, if it does.
+    """
+
+    context: Handle
+    needs: list[Handle]
+    kernels: KernelCache | None = None
+
+    def close(self) -> None:
+        """Give all back, the context first."""
+        if self.kernels:
+            with suppress(Exception):
+                self.kernels.keep()
+        self.context = None
+        while self.needs:
+            self.needs.pop(0)
 
 
 class Execution:
@@ -22,17 +50,20 @@ class Execution:
 
     A call copies its inputs to page-locked memory, has the stream copy them to the GPU, run the
     engine and copy the outputs back, and waits. What the stream is given is the same in every
-    call of the same sizes: after two such calls it is captured, where the engine allows it, and
-    replayed from then on. Values that the engine reads on the host are part of what is captured,
-    so a call with other ones counts as one of other sizes.
+    call of the same sizes: after two such calls it is captured, where the engine says that it can
+    be, and replayed from then on. Values that the engine reads on the host are part of what is
+    captured, so a call with other ones counts as one of other sizes.
 
     Args:
         trt: The package of the engine.
         cuda: Calls of the CUDA runtime.
         gpu: Where it runs.
-        context: What ``create_execution_context`` gave.
+        opened: The execution context.
         ports: Inputs and outputs.
         last_words: Returns what the engine has said of its last failure.
+
+    Attributes:
+        close: Gives all back; it is called when this is gone, and before the process ends.
     """
 
     def __init__(
@@ -40,14 +71,14 @@ class Execution:
         trt: Handle,
         cuda: Cuda,
         gpu: Gpu,
-        context: Handle,
+        opened: Opened,
         ports: tuple[Sequence[Port], Sequence[Port]],
         last_words: Callable[[], str],
     ) -> None:
         self._trt = trt
         self._cuda = cuda
         self._gpu = gpu
-        self._context = context
+        self._opened = opened
         self._last_words = last_words
         self._stream = cuda.new_stream()
         self._inputs = [InputSlot(cuda, port) for port in ports[0]]
@@ -55,10 +86,11 @@ class Execution:
         self._lock = threading.Lock()
         self._key: object = None
         self._calls = 0
-        self._graph = _Graph(cuda, self._stream)
+        self._graph = Graph(cuda, self._stream)
         self._may_capture = True
         slots: list[InputSlot | OutputSlot] = [*self._inputs, *self._outputs]
-        weakref.finalize(self, _release, cuda, gpu, self._stream, self._graph, slots)
+        held = _Held(cuda, gpu, opened, self._stream, self._graph, slots, self._lock)
+        self.close = weakref.finalize(self, held.release)
 
     def run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
         """Return the outputs of these names.
@@ -68,6 +100,9 @@ class Execution:
             TargetError: the GPU or the engine fails.
         """
         with self._lock, self._cuda.on(self._gpu):
+            if self._context is None:
+                raise self._failed("it was given back")
+            self._last_words()  # what was said before is not about this call
             try:
                 self._prepare(feed)
                 self._execute()
@@ -76,8 +111,14 @@ class Execution:
                 with suppress(DyncompileError):  # nothing of it runs on into the next call
                     self._cuda.wait(self._stream)
                 raise
+            if self._opened.kernels:
+                self._opened.kernels.keep_first()
             found = {slot.port.name: slot for slot in self._outputs}
             return [found[name].taken() for name in names]
+
+    @property
+    def _context(self) -> Handle:
+        return self._opened.context
 
     def _prepare(self, feed: Mapping[str, Array]) -> None:
         """Write the inputs, and where sizes are others than before, have room and say so."""
@@ -150,13 +191,15 @@ class Execution:
         return True
 
     def _is_capturable(self) -> bool:
-        """Ask an engine that can tell; of others, the attempt does.
+        """Ask the engine; one that cannot tell is not captured.
 
-        TensorRT for RTX replaces kernels of dynamic sizes by better ones while it runs, which a
-        captured graph would not have.
+        TensorRT copies the condition of a branch to the host, which decides. That copy can be
+        captured, and nothing fails then: every replay takes the side of the captured call.
+        TensorRT for RTX can tell. It replaces kernels of dynamic sizes by better ones while it
+        runs, which a captured graph would not have.
         """
         if not hasattr(self._context, "is_stream_capturable"):
-            return True
+            return False
         if any(slot.port.is_dynamic for slot in (*self._inputs, *self._outputs)):
             return False
         return bool(self._context.is_stream_capturable(int(self._stream)))
@@ -176,51 +219,26 @@ class Execution:
         )
 
 
-class _Graph:
-    """What the stream is given in a call, captured to be replayed; nothing when it is new."""
+@dataclass(frozen=True)
+class _Held:
+    """What an execution gives back."""
 
-    def __init__(self, cuda: Cuda, stream: Handle) -> None:
-        self._cuda = cuda
-        self._stream = stream
-        self._launcher: Handle = None
+    cuda: Cuda
+    gpu: Gpu
+    opened: Opened
+    stream: Handle
+    graph: Graph
+    slots: Sequence[InputSlot | OutputSlot]
+    lock: threading.Lock
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is something to replay."""
-        return self._launcher is not None
-
-    def capture(self, enqueue: Callable[[], bool]) -> bool:
-        """Capture what ``enqueue`` gives the stream; return whether that is allowed."""
-        taken = False
-        with suppress(TargetError):
-            self._cuda.begin_capture(self._stream)
-            try:
-                taken = enqueue()
-            finally:
-                self._launcher = self._cuda.end_capture(self._stream, keep=taken)
-        return self.is_ready
-
-    def launch(self) -> None:
-        """Replay it."""
-        self._cuda.launch(self._launcher, self._stream)
-
-    def drop(self) -> None:
-        """Forget it."""
-        if self._launcher is not None:
-            self._cuda.drop_launcher(self._launcher)
-            self._launcher = None
-
-
-def _release(
-    cuda: Cuda,
-    gpu: Gpu,
-    stream: Handle,
-    graph: _Graph,
-    slots: Sequence[InputSlot | OutputSlot],
-) -> None:
-    """Give all back, also where the process is ending and CUDA with it."""
-    with suppress(Exception), cuda.on(gpu):
-        graph.drop()
-        for slot in slots:
-            slot.free()
-        cuda.drop_stream(stream)
+    def release(self) -> None:
+        """Give all back, unless a call does not end; that it fails is no matter."""
+        if not self.lock.acquire(timeout=SECONDS_TO_END):
+            return
+        with suppress(Exception), self.cuda.on(self.gpu):
+            self.graph.drop()
+            self.opened.close()
+            for slot in self.slots:
+                slot.free()
+            self.cuda.drop_stream(self.stream)
+        self.lock.release()

@@ -21,29 +21,41 @@ class KernelCache:
 
     Attributes:
         file: In the user's cache folder.
-        was_kept: Whether the file had what fits here.
     """
 
     def __init__(self, cache: Handle, file: Path) -> None:
         self._cache = cache
         self.file = file
-        self.was_kept = False
+        self._kept = b""
         with suppress(OSError):
-            self.was_kept = bool(cache.deserialize(file.read_bytes()))
+            content = file.read_bytes()
+            if cache.deserialize(content):
+                self._kept = _digest(content)
+
+    def keep_first(self) -> None:
+        """Write what has been compiled, unless something is kept."""
+        if not self._kept:
+            self.keep()
 
     def keep(self) -> None:
-        """Write what has been compiled, unless it was kept before; not to be able is no matter."""
-        if self.was_kept:
-            return
-        self.was_kept = True
+        """Write what has been compiled, if it is not what is kept; not to be able is no matter."""
         compiled = self._cache.serialize()
-        if compiled is None:
+        content = b"" if compiled is None else bytes(compiled)
+        digest = _digest(content)
+        if digest == self._kept:
+            return
+        self._kept = digest
+        if not content:
             return
         with suppress(ArtifactError):
             make_folder(self.file.parent, "Let the user's cache folder be written to.")
             with replacing(self.file) as file:
-                file.write(bytes(compiled))
+                file.write(content)
             prune(self.file.parent, MOST_FILES)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def kernel_cache(trt: Handle, config: Handle, sha256: str, gpu: Gpu) -> KernelCache:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 __all__ = ["deserialised", "import_package", "last_words", "logger"]
 
+import warnings
 from functools import cache
 from pathlib import Path
 
 from dyncompile.engine_file import TITLES, Engine, read_plan
-from dyncompile.errors import TargetError
+from dyncompile.errors import TargetError, one_line
 from dyncompile.runtime.cuda import Gpu, Handle
 
 _SAME_RELEASE = 3  # major.minor.patch
@@ -28,18 +29,24 @@ def import_package(flavor: str) -> Handle:
     """Return the package that runs engines of a flavor.
 
     Raises:
-        TargetError: it is not installed.
+        TargetError: it is not installed, or lacks its libraries.
     """
     try:
         if flavor == "tensorrt":
             import tensorrt as package
         else:
             import tensorrt_rtx as package
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise TargetError(
             f"{TITLES[flavor]} is not installed.",
             where="load",
             remedy=f"Install dyncompile[{flavor}].",
+        ) from error
+    except Exception as error:  # whatever a package raises without its libraries
+        raise TargetError(
+            f"{TITLES[flavor]} cannot be loaded: {one_line(error)}.",
+            where="load",
+            remedy=f"Install dyncompile[{flavor}] again.",
         ) from error
     return package
 
@@ -56,11 +63,17 @@ def deserialised(trt: Handle, path: Path, description: Engine, gpu: Gpu) -> tupl
     plan = read_plan(path, description)
     last_words(trt)
     runtime = trt.Runtime(logger(trt))
-    if reasons := _reasons(trt, runtime, plan):
-        raise _not_for_here(trt, path, description, gpu, ", ".join(reasons))
+    reasons = ", ".join(_reasons(trt, runtime, plan))
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise _not_for_here(trt, path, description, gpu, last_words(trt))
+        raise _not_for_here(trt, path, description, gpu, reasons or last_words(trt))
+    if reasons:  # said of GPUs that are not on its list, some of which run it
+        warnings.warn(
+            f"{path}: {TITLES[description.flavor]} says on {gpu.name} ({gpu.chip}): {reasons};"
+            " it is tried.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     return runtime, engine
 
 
@@ -88,10 +101,9 @@ def last_words(trt: Handle) -> str:
 
     The first says what is wrong, those that follow what it led to.
     """
-    words = logger(trt).words
-    said = " ".join(words[0].split())[:300].rstrip(".") if words else "it does not say why"
-    words.clear()
-    return said
+    keeper = logger(trt)
+    words, keeper.words = keeper.words, []  # at once: other threads ask and say too
+    return " ".join(words[0].split())[:300].rstrip(".") if words else "it does not say why"
 
 
 def _check_version(trt: Handle, path: Path, description: Engine, gpu: Gpu) -> None:

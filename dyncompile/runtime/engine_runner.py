@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["EngineRunner", "open_engine"]
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from dyncompile.errors import TargetError
 from dyncompile.manifest import Manifest
 from dyncompile.runtime.arguments import InputSpec
 from dyncompile.runtime.calibration import Conditions
-from dyncompile.runtime.cuda import Cuda, Gpu, Handle, import_cuda
-from dyncompile.runtime.engine_execution import Execution
-from dyncompile.runtime.engine_kernels import KernelCache, kernel_cache
+from dyncompile.runtime.cuda import Gpu, Handle, import_cuda
+from dyncompile.runtime.engine_execution import Execution, Opened
+from dyncompile.runtime.engine_kernels import kernel_cache
 from dyncompile.runtime.engine_loading import deserialised, import_package, last_words
 from dyncompile.runtime.engine_ports import Port, ports_of
-from dyncompile.runtime.runner import Array, Run
+from dyncompile.runtime.runner import Run
 
 
 def open_engine(path: Path) -> EngineRunner:
@@ -36,37 +35,24 @@ def open_engine(path: Path) -> EngineRunner:
     with cuda.on(gpu):
         runtime, engine = deserialised(trt, path, description, gpu)
         inputs, outputs = ports_of(trt, engine, description, str(path))
-        context, kernels = _context(trt, engine, description, gpu)
-        if context is None:
+        opened = _opened(trt, engine, runtime, description, gpu)
+        if opened.context is None:
             raise TargetError(
                 f"the engine cannot be made ready on {gpu.name}: {last_words(trt)}.",
                 where=str(path),
                 remedy="Free memory of the GPU, or build the engine for it again.",
             )
-        execution = Execution(trt, cuda, gpu, context, (inputs, outputs), lambda: last_words(trt))
-    opened = _Opened(cuda, gpu, trt.__version__, runtime, engine)
-    return EngineRunner(path, description, opened, inputs, execution, kernels)
+        execution = Execution(trt, cuda, gpu, opened, (inputs, outputs), lambda: last_words(trt))
+    return EngineRunner(path, description, gpu, trt.__version__, inputs, execution)
 
 
-def _context(
-    trt: Handle, engine: Handle, description: Engine, gpu: Gpu
-) -> tuple[Handle, KernelCache | None]:
+def _opened(trt: Handle, engine: Handle, runtime: Handle, description: Engine, gpu: Gpu) -> Opened:
     if not hasattr(trt, "IRuntimeCache"):  # kernels are in the engine
-        return engine.create_execution_context(), None
+        return Opened(engine.create_execution_context(), [engine, runtime])
     config = engine.create_runtime_config()
     kernels = kernel_cache(trt, config, description.sha256, gpu)
-    return engine.create_execution_context(config), kernels
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What lives as long as an engine runs."""
-
-    cuda: Cuda
-    gpu: Gpu
-    version: str
-    runtime: Handle
-    engine: Handle
+    context = engine.create_execution_context(config)
+    return Opened(context, [config, kernels, engine, runtime], kernels)
 
 
 @dataclass(frozen=True)
@@ -76,18 +62,18 @@ class EngineRunner:
     Attributes:
         path: The file.
         description: What it is.
-        opened: The engine, and what it needs.
+        gpu: What it runs on.
+        version: Of the package that runs it.
         ports: Its inputs.
         execution: What runs it.
-        kernels: What it has compiled here, if it does that.
     """
 
     path: Path
     description: Engine
-    opened: _Opened
+    gpu: Gpu
+    version: str
     ports: tuple[Port, ...]
     execution: Execution
-    kernels: KernelCache | None
 
     @property
     def runtime(self) -> str:
@@ -117,16 +103,16 @@ class EngineRunner:
     @property
     def providers(self) -> tuple[str, ...]:
         """The GPU."""
-        return (self.opened.gpu.name,)
+        return (self.gpu.name,)
 
     @property
     def run(self) -> Run:
         """What runs it."""
-        return self._first_run if self.kernels else self.execution.run
+        return self.execution.run
 
     def conditions(self) -> Conditions:
         """Return what latencies depend on."""
-        return Conditions.here(f"{self.runtime} {self.opened.version}", None, self.providers)
+        return Conditions.here(f"{self.runtime} {self.version}", None, self.providers)
 
     def reporting(self) -> tuple[Run, list[str]]:
         """Refuse: what an engine decides stays inside of it."""
@@ -135,9 +121,3 @@ class EngineRunner:
             where=str(self.path),
             remedy="Trace the .onnx file of the network.",
         )
-
-    def _first_run(self, names: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:
-        results = self.execution.run(names, feed)
-        if self.kernels:
-            self.kernels.keep()
-        return results

@@ -43,7 +43,8 @@ def load(
     Args:
         path: What ``export`` or ``build`` wrote. A file of the target ``marked`` loads too; it
             is dense: every side of every decision is computed. A name that ends in ``.engine``
-            is an engine, and the file that describes it lies beside it.
+            is an engine, and the file that describes it lies beside it. One that its runtime
+            can read but says not to be for this GPU is tried, with a ``RuntimeWarning``.
         providers: Execution providers, most wanted first, each a name or a name and options;
             the CPU when left out.
         threads: Threads one operator may use; ONNX Runtime decides when left out.
@@ -194,6 +195,8 @@ class Net:
         seconds: float = SECONDS,
     ) -> Calibration:
         """Measure what a call takes here, at several operating points, in turns.
+
+        Of an engine, that is with the copies to the GPU and back.
 
         What is found is kept in the user's cache folder, with what was kept there of other
         points; latencies of drawn noise do not replace latencies of samples. Where the folder

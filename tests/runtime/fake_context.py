@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,33 +76,43 @@ class IRuntimeCache(Strict):
     def serialize(self) -> bytes:
         return self._content
 
-    def _compile(self) -> bytes:
+    def _compile(self, kernels: bytes) -> bytes:
         """Return what was there before."""
-        before, self._content = self._content, b"kernels of this GPU"
+        before, self._content = self._content, kernels
         return before
 
 
 class IRuntimeConfig(Strict):
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._cache: Foreign = None
+        self._held: Foreign = lambda: None
+
+    @property
+    def _cache(self) -> Foreign:
+        return self._held()
 
     def create_runtime_cache(self) -> IRuntimeCache:
         return IRuntimeCache(self._world)
 
     def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
-        self._cache = cache
+        self._held = weakref.ref(cache)  # the caller keeps it alive
         return True
 
 
 class IExecutionContext(Strict):
-    def __init__(self, world: World, network: Network, kernels: Foreign) -> None:
+    def __init__(self, world: World, network: Network, *needs: Foreign) -> None:
         super().__init__(world)
         self._network = network
-        self._kernels = kernels
+        self._needs = [weakref.ref(one) for one in needs]
+        self._device = world.cuda.thread.current
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, Foreign] = {}
         self._shapes = {one.name: one.shape for one in network.inputs}
+
+    def __del__(self) -> None:
+        where = "its GPU" if self._device == self._world.cuda.thread.bound else "another GPU"
+        gone = [number for number, need in enumerate(self._needs) if need() is None]
+        self._network.closed.append(f"on {where}, {len(gone)} needs gone")
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         ends = self._network.tensor(name).ends
@@ -132,21 +143,24 @@ class IExecutionContext(Strict):
 
     def is_stream_capturable(self, stream: int) -> bool:
         assert stream in self._world.cuda.streams
-        return self._network.capture == "allowed"
+        return self._network.capture != "not at all"
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         network, stream = self._network, self._world.cuda.streams[stream_handle]
+        assert self._world.cuda.thread.bound == self._device, "no context on this thread"
         network.enqueued += 1
         if network.fails:
             self._world.say("ERROR", network.fails)
             return False
-        if stream.captured is not None and network.capture != "allowed":
+        if stream.captured is not None and network.capture.startswith("refused"):
             stream.is_invalid = True
             if network.capture == "refused by the engine":
                 self._world.say("ERROR", "not permitted")
                 return False
-        if self._kernels:
-            network.caches.append(self._kernels._compile())  # noqa: SLF001 - beside it
+        for need in self._needs:
+            assert need(), "what the context needs is gone"
+            if isinstance(kernels := need(), IRuntimeCache):
+                network.caches.append(kernels._compile(network.kernels))  # noqa: SLF001 - beside it
         return self._give(stream)
 
     def _give(self, stream: Stream) -> bool:
@@ -154,6 +168,9 @@ class IExecutionContext(Strict):
         wanted = self._network.output_shapes(self._shapes)
         growing = {name for name, shape in wanted.items() if -1 in shape}
         arguments = self._arguments()
+        if stream.captured is not None and self._network.capture == "frozen":
+            decided = arguments()  # the host has read the condition, and no replay reads it again
+            arguments = partial(dict, decided)
         if growing:
             self._world.cuda.cudaStreamSynchronize(stream)  # sizes are known when the data is
             if not self._grow(growing, self._network.compute(arguments())):

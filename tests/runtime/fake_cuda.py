@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ class Error(enum.IntEnum):
     cudaSuccess = 0
     cudaErrorInvalidValue = 1
     cudaErrorMemoryAllocation = 2
+    cudaErrorInitializationError = 3
     cudaErrorInsufficientDriver = 35
     cudaErrorNoDevice = 100
     cudaErrorInvalidDevice = 101
@@ -73,10 +75,18 @@ class Graph:
     kind: str = "graph"
 
 
+class Thread(threading.local):
+    """What CUDA knows of a thread: its GPU, and the one whose context it has, if it has one."""
+
+    current = 0
+    bound: int | None = None
+
+
 class FakeCuda:
     """One GPU, or none.
 
     Attributes:
+        thread: Of the caller.
         calls: Names of the functions that were called, in order.
         live: What has been allocated and not freed: memory, streams, graphs.
         free_bytes: Memory of the GPU that is left.
@@ -91,7 +101,7 @@ class FakeCuda:
     def __init__(self, capability: tuple[int, int] = (8, 9), devices: int = 1) -> None:
         self.capability = capability
         self.devices = devices
-        self.current = 0
+        self.thread = Thread()
         self.calls: list[str] = []
         self.memory: dict[int, Allocation] = {}
         self.streams: dict[int, Stream] = {}
@@ -113,21 +123,23 @@ class FakeCuda:
         return (self.missing, None) if self.missing else (Error.cudaSuccess, self.devices)
 
     def cudaGetDevice(self) -> tuple[Error, int]:
-        return Error.cudaSuccess, self.current
+        return Error.cudaSuccess, self.thread.current
 
     def cudaSetDevice(self, device: int) -> tuple[Error]:
         self.calls.append("cudaSetDevice")
-        self.current = device
+        if "cudaSetDevice" in self.failing:
+            return (self._error(self.failing["cudaSetDevice"]),)
+        self.thread.current = self.thread.bound = device
         return (Error.cudaSuccess,)
 
     def cudaDeviceGetAttribute(self, attr: DeviceAttr, device: int) -> tuple[Error, int]:
-        assert device == self.current
+        assert device == self.thread.current
         return Error.cudaSuccess, self.capability[
             attr == DeviceAttr.cudaDevAttrComputeCapabilityMinor
         ]
 
     def cudaGetDeviceProperties(self, device: int) -> tuple[Error, SimpleNamespace]:
-        assert device == self.current
+        assert device == self.thread.current
         return Error.cudaSuccess, SimpleNamespace(name=b"A pretend GPU")
 
     def cudaGetErrorString(self, error: Error) -> tuple[Error, bytes]:

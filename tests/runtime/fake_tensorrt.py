@@ -7,6 +7,7 @@ stream comes to it.
 from __future__ import annotations
 
 import enum
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import ModuleType
@@ -41,9 +42,10 @@ class IOutputAllocator:
 
 
 class ICudaEngine(Strict):
-    def __init__(self, world: World, network: Network) -> None:
+    def __init__(self, world: World, network: Network, runtime: Runtime) -> None:
         super().__init__(world)
         self._network = network
+        self._runtime = weakref.ref(runtime)
         self._tensors = (*network.outputs, *network.inputs)
 
     @property
@@ -89,8 +91,10 @@ class ICudaEngine(Strict):
     ) -> IExecutionContext | None:
         if self._network.capture == "no context":
             return None
-        kernels = runtime_config._cache if runtime_config else None  # noqa: SLF001 - beside it
-        return IExecutionContext(self._world, self._network, kernels)
+        needs: list[Foreign] = [self, self._runtime()]
+        if runtime_config:
+            needs += [runtime_config, runtime_config._cache]  # noqa: SLF001 - beside it
+        return IExecutionContext(self._world, self._network, *needs)
 
 
 class Runtime(Strict):
@@ -113,7 +117,7 @@ class Runtime(Strict):
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
         if serialized_engine in self._world.networks:
-            return ICudaEngine(self._world, self._world.networks[serialized_engine])
+            return ICudaEngine(self._world, self._world.networks[serialized_engine], self)
         self._world.say("WARNING", "a warning")
         self._world.say("ERROR", "Serialization\nassertion  failed.")
         return None

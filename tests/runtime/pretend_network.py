@@ -64,6 +64,8 @@ class Network:
         fails: What it says when it does not run.
         enqueued: How often it was given to a stream.
         caches: What the cache of kernels held when it ran.
+        kernels: What it holds when it has run.
+        closed: How its contexts were given back.
     """
 
     inputs: tuple[Tensor, ...]
@@ -74,6 +76,8 @@ class Network:
     fails: str = ""
     enqueued: int = 0
     caches: list[bytes] = field(default_factory=list)
+    kernels: bytes = b"kernels of this GPU"
+    closed: list[str] = field(default_factory=list)
 
     def tensor(self, name: str) -> Tensor:
         """Return the input or output of this name."""

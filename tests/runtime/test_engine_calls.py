@@ -1,5 +1,6 @@
 import gc
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from dyncompile.errors import InputError, KnobError, TargetError
 from dyncompile.manifest import Manifest
 from dyncompile.runtime import load
+from dyncompile.runtime.engine_loading import last_words, logger
+from dyncompile.runtime.engine_runner import open_engine
 from tests.runtime.engines import (
     F32,
     MANIFEST,
@@ -16,6 +19,7 @@ from tests.runtime.engines import (
     expected,
     machine,
     outputs,
+    scaled,
     scaling,
 )
 from tests.runtime.fake_tensorrt import APIS, api
@@ -214,6 +218,62 @@ def test_all_is_given_back(machine: Machine) -> None:
     assert machine.cuda.live == 0
 
 
+@pytest.mark.parametrize("name", APIS)
+def test_what_a_context_needs_outlives_it(machine: Machine, name: str) -> None:
+    machine.use(name)
+    machine.cuda.devices, machine.cuda.thread.current = 2, 1
+    network = scaling()
+    flavor = "tensorrt-rtx" if "rtx" in name else "tensorrt"
+    net = machine.load(network, flavor=flavor, version=api(name)["version"])
+    gc.collect()
+    net(X)
+    machine.cuda.cudaSetDevice(0)
+    del net
+    gc.collect()
+    assert network.closed == ["on its GPU, 0 needs gone"]
+    assert machine.cuda.thread.bound == 0
+
+
+def test_an_engine_that_was_given_back_is_not_called(machine: Machine) -> None:
+    path = machine.write(scaling())
+    runner = open_engine(path)
+    runner.execution.close()
+    assert machine.cuda.live == 0
+    with pytest.raises(TargetError, match="does not run: it was given back"):
+        runner.run(["y"], {})
+
+
+def test_a_call_under_way_ends_before_all_is_given_back(machine: Machine) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slowly(arrays: dict[str, Array]) -> dict[str, Array]:
+        begun.set()
+        assert may_end.wait(10)
+        return scaled(arrays)
+
+    runner = open_engine(machine.write(replace(scaling(), compute=slowly)))
+    feed = {"x": X, "level": np.array(1), "threshold": np.zeros(2, F32)}
+    found: list[Array] = []
+    calling = threading.Thread(target=lambda: found.extend(runner.run(["y"], feed)))
+    calling.start()
+    assert begun.wait(10)
+    threading.Timer(0.05, may_end.set).start()
+    runner.execution.close()
+    calling.join()
+    np.testing.assert_array_equal(found[0], expected(X, 1, (0, 0)))
+    assert machine.cuda.live == 0
+
+
+def test_a_forked_process_has_no_gpu(machine: Machine) -> None:
+    net = machine.load(scaling())
+    error = machine.cuda.cudaError_t.cudaErrorInitializationError
+    machine.cuda.failing["cudaSetDevice"] = error
+    with pytest.raises(TargetError, match=r"forked, load the engine in it"):
+        net(X)
+    machine.cuda.failing.clear()
+    np.testing.assert_array_equal(outputs(net(X))[0], expected(X, 2))
+
+
 def test_many_threads_share_an_engine(machine: Machine) -> None:
     net = machine.load(scaling())
     problems: list[object] = []
@@ -233,13 +293,13 @@ def test_many_threads_share_an_engine(machine: Machine) -> None:
 
 
 def test_a_call_uses_the_gpu_it_was_loaded_on_and_no_other_after_it(machine: Machine) -> None:
-    machine.cuda.devices, machine.cuda.current = 2, 1
+    machine.cuda.devices, machine.cuda.thread.current = 2, 1
     net = machine.load(scaling())
-    machine.cuda.current = 0
+    machine.cuda.thread.current = 0
     machine.cuda.calls.clear()
     net(X)
     assert machine.cuda.calls.count("cudaSetDevice") == 2
-    assert machine.cuda.current == 0
+    assert machine.cuda.thread.current == 0
 
 
 def test_an_engine_that_fails_says_why_and_goes_on(machine: Machine) -> None:
@@ -254,6 +314,18 @@ def test_an_engine_that_fails_says_why_and_goes_on(machine: Machine) -> None:
     )
     network.fails = ""
     np.testing.assert_array_equal(outputs(net(X))[0], expected(X, 2))
+
+
+def test_what_was_said_before_is_not_why(machine: Machine) -> None:
+    network = scaling()
+    net = machine.load(network)
+    net(X)
+    package = machine.packages["tensorrt_rtx"]
+    logger(package).log(package.ILogger.Severity.ERROR, "something else")
+    network.fails = "the reason"
+    with pytest.raises(TargetError, match="does not run: the reason"):
+        net(X)
+    assert last_words(package) == "it does not say why"
 
 
 def test_an_error_of_cuda_is_put_in_words(machine: Machine) -> None:

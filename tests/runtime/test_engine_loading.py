@@ -86,6 +86,20 @@ def test_packages_that_are_missing(
     assert refusal(TargetError, path) == f"load: {problem}"
 
 
+def test_a_package_without_its_libraries(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = machine.write(scaling(), flavor="tensorrt")
+    text = "raise FileNotFoundError('Could not find: nvinfer.dll.\\nIs it there?')"
+    (tmp_path / "tensorrt.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    problem = refusal(TargetError, path)
+    assert problem.startswith("load: TensorRT cannot be loaded: ")
+    assert "Could not find: nvinfer.dll." in problem
+    assert problem.endswith("Install dyncompile[tensorrt] again.")
+
+
 def test_another_version(machine: Machine) -> None:
     path = machine.write(scaling(), version="1.6.0.9")
     assert refusal(TargetError, path) == (
@@ -118,7 +132,20 @@ def test_another_chip(machine: Machine) -> None:
 )
 def test_what_the_runtime_finds_in_the_header(machine: Machine, flags: str, reason: str) -> None:
     path = machine.write(scaling(), plan=f"invalid {flags}".encode())
+    machine.networks.clear()
     assert f"(sm89): {reason}. Build it" in refusal(TargetError, path)
+
+
+def test_an_engine_that_is_read_against_its_header_runs(machine: Machine) -> None:
+    path = machine.write(scaling(), plan=b"invalid UNSUPPORTED_CC")
+    with pytest.warns(RuntimeWarning) as caught:
+        net = load(path)
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"{path}: TensorRT for RTX says on A pretend GPU (sm89): not for this GPU; it is tried."
+    )
+    assert warning.filename == __file__
+    assert net(X) is not None
 
 
 def test_what_cannot_be_deserialised(machine: Machine) -> None:
@@ -198,6 +225,21 @@ def test_kernels_are_kept_between_processes(machine: Machine, cache_folder: Path
     load(path)(X)
     assert network.caches[-1] == b""
     assert kept.read_bytes() == b"kernels of this GPU"
+
+
+def test_kernels_that_are_compiled_later_are_kept_at_the_end(
+    machine: Machine, cache_folder: Path
+) -> None:
+    network = scaling()
+    net = machine.load(network)
+    net(X)
+    network.kernels = b"kernels of both sides"
+    net(X)
+    (kept,) = (cache_folder / "kernels").iterdir()
+    assert kept.read_bytes() == b"kernels of this GPU"
+    del net
+    gc.collect()
+    assert kept.read_bytes() == b"kernels of both sides"
 
 
 def test_kernels_that_cannot_be_kept_are_no_matter(machine: Machine, cache_folder: Path) -> None:
