@@ -99,4 +99,4 @@ def test_no_gpu_is_one_line(machine: Machine, tmp_path: Path) -> None:
     machine.cuda.devices = 0
     np.save(tmp_path / "x.npy", X)
     line = refused("run", machine.write(scaling()), tmp_path / "x.npy")
-    assert "an engine runs on an NVIDIA GPU, and there is none here" in line
+    assert "an engine runs on an NVIDIA GPU, and CUDA can use none here" in line

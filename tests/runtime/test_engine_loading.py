@@ -46,11 +46,12 @@ def test_no_gpu(machine: Machine) -> None:
     path = machine.write(scaling())
     machine.cuda.missing = machine.cuda.cudaError_t.cudaErrorInsufficientDriver
     assert refusal(TargetError, path) == (
-        "GPU: an engine runs on an NVIDIA GPU, and there is none here: InsufficientDriver"
-        " (CUDA error 35). Load it on a machine with a GPU, or load the .onnx file."
+        "GPU: an engine runs on an NVIDIA GPU, and CUDA can use none here: InsufficientDriver"
+        " (CUDA error 35). Load it on a machine with a GPU and a driver of it, or load the .onnx"
+        " file."
     )
     machine.cuda.missing, machine.cuda.devices = machine.cuda.cudaError_t.cudaSuccess, 0
-    assert "there is none here: CUDA finds no device." in refusal(TargetError, path)
+    assert "CUDA can use none here: CUDA finds no device." in refusal(TargetError, path)
 
 
 def test_a_driver_without_the_function(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +60,7 @@ def test_a_driver_without_the_function(machine: Machine, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(machine.cuda, "cudaGetDeviceCount", missing)
     problem = refusal(TargetError, machine.write(scaling()))
-    assert "there is none here: RuntimeError: Function cudaGetDeviceCount not found." in problem
+    assert "CUDA can use none here: RuntimeError: Function cudaGetDeviceCount not found." in problem
 
 
 @pytest.mark.parametrize(
