@@ -54,6 +54,7 @@ _VIEWS = {
     *("Reshape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
 }
 
+_FEW_CHANNELS = 4
 _FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16}
 _HALF_TYPE = "tensor(float16)"
 
@@ -106,9 +107,24 @@ def kind_of(node: ir.Node) -> Kind:
         return Kind.FLOAT if "output_dtype" in node.attributes else Kind.DEQUANTIZING
     if op_type == "Mul" and node.inputs[0] is node.inputs[1]:  # a power
         return Kind.FLOAT
+    if op_type == "Conv" and _is_small_and_pointwise(node):
+        return Kind.FLOAT
     if op_type in MULTIPLYING:
         return Kind.MULTIPLYING
     return Kind.VIEW if op_type in _VIEWS or op_type == "Constant" else Kind.PLAIN
+
+
+def _is_small_and_pointwise(node: ir.Node) -> bool:
+    """Whether a convolution reads at most four channels of one point each.
+
+    It gains nothing; and TensorRT for RTX 1.7 fails to build one of float16 whose result is cast
+    and read in a branch ("CHECK(op->parent() == this || op->parent() == nullptr)").
+    """
+    weight = node.inputs[1]
+    sizes = None if weight is None or weight.shape is None else list(weight.shape)
+    if sizes is None or not all(isinstance(size, int) for size in sizes):
+        return False
+    return sizes[1] <= _FEW_CHANNELS and all(size == 1 for size in sizes[2:])
 
 
 def parameters(node: ir.Node, version: int) -> Parameters:

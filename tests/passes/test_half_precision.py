@@ -402,14 +402,37 @@ def test_a_float32_network_that_multiplies_nothing_stays() -> None:
 def test_a_resize_keeps_its_scales() -> None:
     model = parse(
         """main (float[1,1,2,2] x) => (float[1,1,4,4] y)
-        <float[1,1,1,1] w = {2}, float[4] s = {1, 1, 2, 2}> {
-        a = Conv (x, w)
+        <float[1,1,3,3] w = {2, 1, 2, 1, 2, 1, 2, 1, 2}, float[4] s = {1, 1, 2, 2}> {
+        a = Conv <pads = [1, 1, 1, 1]> (x, w)
         y = Resize <mode = "linear"> (a, , s)
         }"""
     )
     after = halved(model)
     assert halves(after) == {"w", "a", "y.half"}
     assert_near(model, after, random_feeds(model))
+
+
+@pytest.mark.parametrize("channels", [4, 5])
+def test_a_pointwise_convolution_of_few_channels_gains_nothing(channels: int) -> None:
+    """TensorRT for RTX 1.7 does not build it in float16, where a branch reads its result."""
+    weight = f"float[2,{channels},1,1] w = {{{', '.join(['1'] * 2 * channels)}}}"
+    model = parse(
+        f"""main (float[1,{channels},2,2] x, bool take) => (float[1,2,2,2] y) <{weight}> {{
+        a = Conv (x, w)
+        y = If (take) <
+            then_branch = on () => (float[1,2,2,2] b) {{ b = Exp (a) }},
+            else_branch = off () => (float[1,2,2,2] c) {{ c = Neg (a) }}>
+        }}"""
+    )
+    after = halved(model)
+    assert ("w" in halves(after)) == (channels == 5)
+    trt = pytest.importorskip("tensorrt_rtx")
+    log = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(log)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, log)
+    assert parser.parse(runnable_proto(after).SerializeToString())
+    assert builder.build_serialized_network(network, builder.create_builder_config()) is not None
 
 
 @pytest.mark.parametrize("through", ["", "v = Reshape (w, d)"], ids=["itself", "a view"])
