@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["NameUniquely"]
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -33,7 +33,7 @@ class NameUniquely(ir.passes.InPlacePass):
         kept = {id(value) for value in fixed}
         for value in fixed:
             values.take(value.name or "value")
-        modified = False
+        renamed: list[tuple[_Named, str]] = []
         for item in list(_items(model.graph)):
             if id(item) in kept:
                 continue
@@ -45,9 +45,9 @@ class NameUniquely(ir.passes.InPlacePass):
             else:
                 name = values.take(item.name or "value")
             if item.name != name:
-                _rename(item, name)
-                modified = True
-        return ir.passes.PassResult(model, modified=modified)
+                renamed.append((item, name))
+        _rename(renamed)
+        return ir.passes.PassResult(model, modified=bool(renamed))
 
 
 class _Names:
@@ -77,13 +77,16 @@ def _items(graph: ir.Graph) -> Iterator[_Named]:
             yield from _items(inner)
 
 
-def _rename(item: _Named, name: str) -> None:
-    if isinstance(item, ir.Value) and item.is_initializer():
-        graph = item.graph
-        assert isinstance(graph, ir.Graph)
-        assert item.name is not None
-        del graph.initializers[item.name]
+def _rename(renamed: Iterable[tuple[_Named, str]]) -> None:
+    """Give each its name, which another of them may have until then."""
+    homes: dict[ir.Value, ir.Graph] = {}
+    for item, _ in renamed:
+        if isinstance(item, ir.Value) and item.is_initializer():
+            assert isinstance(item.graph, ir.Graph)
+            assert item.name is not None
+            homes[item] = item.graph
+            del item.graph.initializers[item.name]
+    for item, name in renamed:
         item.name = name
-        graph.register_initializer(item)
-    else:
-        item.name = name
+        if isinstance(item, ir.Value) and item in homes:
+            homes[item].register_initializer(item)

@@ -105,9 +105,8 @@ def kind_of(node: ir.Node) -> Kind:
         return Kind.FLAG if is_flag else Kind.FLOAT
     if op_type == "DequantizeLinear":
         return Kind.FLOAT if "output_dtype" in node.attributes else Kind.DEQUANTIZING
-    if op_type == "Mul" and node.inputs[0] is node.inputs[1]:  # a power
-        return Kind.FLOAT
-    if op_type == "Conv" and _is_small_and_pointwise(node):
+    is_power = op_type == "Mul" and node.inputs[0] is node.inputs[1]
+    if is_power or (op_type == "Conv" and _is_small_and_pointwise(node)):
         return Kind.FLOAT
     if op_type in MULTIPLYING:
         return Kind.MULTIPLYING

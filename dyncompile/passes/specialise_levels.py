@@ -38,8 +38,9 @@ class SpecialiseLevels(ir.passes.InPlacePass):
     levels but the last, which has its own: slower, and weights are held twice at most. ``chain``
     computes what each level adds to the one before, so that no weight is held twice; it needs
     channels that meet nowhere but in the layers that sum over them. ``auto`` takes ``chain``
-    where a runtime has use for it and it can be done, ``slice`` where the levels are more than
-    32, or hold more than four times the weights of the region and 64 MB, and else ``switch``.
+    where a runtime has use for it and it can be done with eight levels at most, ``slice`` where
+    the levels are more than 32, or hold more than four times the weights of the region and 64
+    MB, and else ``switch``.
 
     Budgets on one level are one decision; regions of different levels that overlap multiply.
     The pass notes in the metadata of the model what it did, for ``inspect``.
@@ -85,7 +86,7 @@ class SpecialiseLevels(ir.passes.InPlacePass):
         region = BudgetRegion(graph, budgets, [[level] for level in range(count)])
         region.check()
         barriers = region.barriers()
-        groups = self._groups(graph, budgets, count)
+        groups = self._groups(region)
         way, why = choose_way(self.lowering, self.ways, region, shared[region.decision], groups)
         name = _give_one_name(budgets)
         if way == "chain":
@@ -106,12 +107,10 @@ class SpecialiseLevels(ir.passes.InPlacePass):
             "barriers": [asdict(barrier) for barrier in barriers],
         }
 
-    def _groups(
-        self, graph: ir.Graph, budgets: Sequence[Budget], count: int
-    ) -> ChannelGroups | None:
+    def _groups(self, region: BudgetRegion) -> ChannelGroups | None:
         """Return what each level adds, if a chain is to be considered."""
         wanted = self.lowering == "chain" or (self.lowering == "auto" and "chain" in self.ways)
-        return ChannelGroups(graph, budgets, count) if wanted and count > 1 else None
+        return ChannelGroups(region) if wanted and len(region.groups) > 1 else None
 
 
 def _give_one_name(budgets: Sequence[Budget]) -> str:

@@ -75,7 +75,7 @@ class Cuda:
             raise TargetError(
                 f"an engine runs on an NVIDIA GPU, and CUDA can use none here: {missing}.",
                 where=WHERE,
-                remedy="Load it on a machine with a GPU and a driver of it, or load the .onnx file.",
+                remedy="Load it on a machine with a GPU and its driver, or load the .onnx file.",
             )
         number = self._value(self.api.cudaGetDevice())
         self._value(self.api.cudaSetDevice(number))  # which makes it ready

@@ -109,6 +109,13 @@ def test_every_weight_is_read_once() -> None:
         pytest.param('e = dyncompile.ChannelBudget <name = "d", counts = [4, 6, 8], axis = 1>'
                      " (c, level)\ns = Add (b, e)\nm = Relu (s)", "", 8, "of more than one level",
                      id="another number of channels"),
+        pytest.param('e = dyncompile.ChannelBudget <name = "d", counts = [4, 6, 8], axis = 1>'
+                     " (c, level)\nm = Mul (b, e)", "", 8, "is not all that they have",
+                     id="a product of channels of different levels"),
+        pytest.param("e = Conv <group = 8> (b, d)\n"
+                     'm = dyncompile.ChannelBudget <name = "d", counts = [4, 12, 16], axis = 1>'
+                     " (e, level)", "float[16,1,1,1] d", 16, "is not all that they have",
+                     id="channels that a later budget lets pass before"),
         pytest.param('e = dyncompile.ChannelBudget <name = "d", counts = [5, 5, 8], axis = 1>'
                      " (c, level)\ns = Add (b, e)\nm = Relu (s)", "", 8, "counts otherwise",
                      id="a budget that adds nothing beside one that does"),
@@ -129,9 +136,7 @@ def test_what_is_no_sum_of_levels_becomes_a_switch(
     assert note["why"].startswith("no chain, as ")
 
 
-@pytest.mark.parametrize(
-    "counts", [[2, 2, 8], [8, 8, 8], [3, 8, 8], [1, 2, 2]], ids=str
-)
+@pytest.mark.parametrize("counts", [[2, 2, 8], [8, 8, 8], [3, 8, 8], [1, 2, 2]], ids=str)
 def test_a_level_that_adds_nothing_is_the_one_before(counts: Sequence[int]) -> None:
     model = _around("m = Relu (b)")
     for node in model.graph:
@@ -162,6 +167,23 @@ def test_more_levels_than_can_nest_become_a_switch() -> None:
             node.attributes["counts"] = ir.AttrInt64s("counts", counts)
     with pytest.raises(GraphError, match="26 levels are more than 24 sums"):
         CHAIN(model.clone())
+
+
+@pytest.mark.parametrize(
+    ("levels", "way"), [pytest.param(8, "chain", id="eight"), pytest.param(9, "switch", id="nine")]
+)
+def test_many_levels_are_no_chain_unless_it_is_asked_for(levels: int, way: str) -> None:
+    model = _around("m = Relu (b)", c=8)
+    for node in model.graph:
+        if node.op_type == "ChannelBudget":
+            counts = [*range(1, 8), *[8] * (levels - 7)]
+            node.attributes["counts"] = ir.AttrInt64s("counts", counts)
+    for rewrite, wanted in ((AUTO, way), (CHAIN, "chain")):
+        lowered = model.clone()
+        rewrite(lowered)
+        (note,) = json.loads(lowered.metadata_props[BUDGETS])
+        assert note["lowering"] == wanted
+        assert ("partial sums of each layer" in note["why"]) == (wanted == "switch")
 
 
 @st.composite

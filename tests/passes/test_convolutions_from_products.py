@@ -7,6 +7,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from dyncompile.passes import NameUniquely
 from dyncompile.passes.convolutions_from_products import ConvolutionsFromProducts
+from dyncompile.passes.infer_types import InferTypes
 from tests.support import assert_same_numbers, assert_unique_names, parse, random_feeds
 
 
@@ -66,10 +67,23 @@ def _model(graph: str) -> ir.Model:
             " else_branch = e () => (float[2,4] q) { q = Neg (a) }> }",
             id="weight shared with a branch",
         ),
+        pytest.param(
+            "main (float[2,3] x, float[4,6] w, float[4] b) => (float[2,4] y)"
+            " <int64[1] zero = {0}, int64[1] three = {3}, int64[1] one = {1}> {"
+            " v = Slice (w, zero, three, one) y = Gemm <transB = 1> (x, v, b) }",
+            id="part of a transposed weight",
+        ),
+        pytest.param(
+            "main (float[2,5,3] x, float[6,4] w) => (float[2,5,4] y)"
+            " <int64[3] some = {0, 2, 5}> {"
+            " v = Gather <axis = 0> (w, some) y = MatMul (x, v) }",
+            id="tokens by rows of a weight",
+        ),
     ],
 )
 def test_a_product_by_a_weight_is_a_convolution_over_one_point(graph: str) -> None:
     model = _model(graph)
+    InferTypes()(model)
     after = model.clone()
     assert ConvolutionsFromProducts()(after).modified
     assert not ConvolutionsFromProducts()(after).modified

@@ -47,7 +47,7 @@ def test_no_gpu(machine: Machine) -> None:
     machine.cuda.missing = machine.cuda.cudaError_t.cudaErrorInsufficientDriver
     assert refusal(TargetError, path) == (
         "GPU: an engine runs on an NVIDIA GPU, and CUDA can use none here: InsufficientDriver"
-        " (CUDA error 35). Load it on a machine with a GPU and a driver of it, or load the .onnx"
+        " (CUDA error 35). Load it on a machine with a GPU and its driver, or load the .onnx"
         " file."
     )
     machine.cuda.missing, machine.cuda.devices = machine.cuda.cudaError_t.cudaSuccess, 0

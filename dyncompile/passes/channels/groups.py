@@ -5,13 +5,13 @@ from __future__ import annotations
 __all__ = ["ChannelGroups"]
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
-from dyncompile.dialect import Budget, Selector
+from dyncompile.dialect import Selector
 from dyncompile.passes.channels.live import LiveChannels
-from dyncompile.passes.channels.region import spell_node
+from dyncompile.passes.channels.region import BudgetRegion, spell_node
 from dyncompile.passes.channels.rule import At
 from dyncompile.passes.channels.sets import Channels, Live
 from dyncompile.passes.constants import is_fixed
@@ -31,9 +31,7 @@ class ChannelGroups:
     earlier level depends on whether a later one is there.
 
     Args:
-        graph: Holds the budgets.
-        budgets: Those of one decision.
-        count: How many levels there are.
+        region: What the budgets of one decision change, each level by itself.
 
     Attributes:
         lives: What each level adds, one after the other.
@@ -43,17 +41,18 @@ class ChannelGroups:
         obstacle: Why it cannot be done; None if it can.
     """
 
-    def __init__(self, graph: ir.Graph, budgets: Sequence[Budget], count: int) -> None:
-        decision = budgets[0].decision
+    def __init__(self, region: BudgetRegion) -> None:
+        graph, decision = region.graph, region.decision
         self.lives = [
             LiveChannels(graph, At(decision, level, alone=True, group=True))
-            for level in range(count)
+            for level in range(len(region.groups))
         ]
+        self._whole = [live for (live,) in region.groups]  # each level with those before it
         self._unbudgeted = LiveChannels(graph, At(decision, None, alone=True))
         self.nodes: dict[ir.Node, None] = {}
         self.sums: set[ir.Node] = set()
         self.idle: set[ir.Node] = set()
-        self._own = {budget.node: budget for budget in budgets}
+        self._own = {budget.node: budget for budget in region.budgets}
         self._constants = _constants(graph)
         self._parts: dict[ir.Value, list[Live | None]] = {}  # of each level; None is all
         self._joined: dict[ir.Value, ir.Value] = {}
@@ -121,6 +120,21 @@ class ChannelGroups:
             parts = [part for level, part in enumerate(self._parts[value]) if level not in missing]
             if any(itertools.starmap(_overlap, itertools.combinations(parts, 2))):
                 yield f"channels of {value.name!r} are of more than one level"
+            elif not self._is_complete(value, missing):
+                yield f"what levels add is not all that they have of {value.name!r}"
+
+    def _is_complete(self, value: ir.Value, missing: Collection[int]) -> bool:
+        """Whether each level has of a value what it and those before it add, and nothing else.
+
+        What two budgets let pass, one of them a level before the other, neither adds.
+        """
+        added: list[Live | None] = []
+        for level, (part, live) in enumerate(zip(self._parts[value], self._whole, strict=True)):
+            if level not in missing:
+                added.append(part)
+            if _union(added) != _held(live, value):
+                return False
+        return True
 
     def _is_sum(self, node: ir.Node) -> bool:
         """Whether a node is linear in the channels of its first input, and makes whole outputs."""
@@ -173,6 +187,19 @@ def _overlap(one: Live | None, other: Live | None) -> bool:
     if _NOTHING in {one, other}:
         return False
     return one.axis != other.axis or bool((one.channels & other.channels).spans)
+
+
+def _union(parts: Iterable[Live | None]) -> Live | None:
+    """Return the channels of any part; parts have one axis."""
+    joined = _NOTHING
+    for part in parts:
+        if part is None:
+            return None
+        if joined == _NOTHING:
+            joined = part
+        elif part != _NOTHING:
+            joined = Live(part.axis, joined.channels | part.channels)
+    return None if joined != _NOTHING and joined.channels.is_all else joined
 
 
 def _is_cut_along(live: LiveChannels, node: ir.Node, part: Live | None) -> bool:

@@ -21,6 +21,7 @@ Lowering = Literal["auto", "switch", "slice", "chain"]
 _MOST_COPIES = 32  # of a region, one per combination of levels
 _MOST_WEIGHTS = 4.0  # times the weights of the region that copies may hold once loaded
 _SMALL = 64_000_000  # bytes of weights that are few, however often they are held
+_MOST_SUMS = 8  # levels of a chain that nobody asked for; the time to build grows as their cube
 _DEEPEST = 24  # levels of a chain, whose sums stand inside of each other
 
 
@@ -43,7 +44,7 @@ def choose_way(
     Raises:
         GraphError: it cannot be done as asked for, or takes too many copies.
     """
-    obstacle = _obstacle(groups)
+    obstacle = _obstacle(asked, groups)
     if groups is not None and obstacle is None:
         return "chain", "every level adds channels to those before it; no weight is held twice"
     name = region.budgets[0].name
@@ -65,10 +66,12 @@ def choose_way(
     return way, f"no chain, as {obstacle}; {why}" if obstacle else why
 
 
-def _obstacle(groups: ChannelGroups | None) -> str | None:
+def _obstacle(asked: Lowering, groups: ChannelGroups | None) -> str | None:
     count = 0 if groups is None else len(groups.lives)
     if count > _DEEPEST:
         return f"{count} levels are more than {_DEEPEST} sums inside of each other"
+    if asked == "auto" and count > _MOST_SUMS:
+        return f"{count} levels build up to {count * (count + 1) // 2} partial sums of each layer"
     return None if groups is None else groups.obstacle
 
 

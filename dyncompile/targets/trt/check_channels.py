@@ -54,10 +54,14 @@ def _check_side(model: ir.Model, owner: ir.Node, position: int, branch: int) -> 
     nodes = list(copy.graph.all_nodes())
     _forget_shapes(nodes)
     side = list(graphs_of(owner))[branch]
-    for output, inner in zip(nodes[position].outputs, side.outputs, strict=True):
+    at = nodes[position]
+    assert isinstance(at.graph, ir.Graph)
+    for output, inner in zip(at.outputs, side.outputs, strict=True):
         stand_in = ir.val(f"{output.name}.side", dtype=inner.dtype, shape=inner.shape)
         copy.graph.inputs.append(stand_in)
-        output.replace_all_uses_with(stand_in, replace_graph_outputs=True)
+        handed = ir.node("Identity", [stand_in])  # a branch cannot return an input of the model
+        at.graph.insert_after(at, handed)
+        output.replace_all_uses_with(handed.outputs[0], replace_graph_outputs=True)
     InferTypes()(copy)
     for node in copy.graph.all_nodes():
         for value, axis, wanted in _wanted(node):

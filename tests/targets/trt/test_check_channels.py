@@ -91,3 +91,13 @@ def test_readers_of_one_side_only_are_refused(body: str, shape: str) -> None:
 )
 def test_neighbours_build(body: str) -> None:
     assert_builds(checked(parse(graph(body))))
+
+
+def test_a_choice_that_a_branch_hands_on_is_looked_at() -> None:
+    inner = CHOICE.replace("h = If", "i = If")
+    body = f"""h = If (more) <
+        then_branch = deep () => (float[1,8,3,3] i) {{ {inner} }},
+        else_branch = flat () => (float[1,8,3,3] f) {{ f = Neg (x) }}>
+    [n] k = Conv (h, w8) {SUM}"""
+    model = parse(graph(body).replace("(bool take,", "(bool take, bool more,"))
+    assert_refused(model, "'choice'", "different sizes")
