@@ -17,6 +17,7 @@ import onnx_ir as ir
 from dyncompile.dialect import DECISION, ELSE, THEN
 from dyncompile.macs import level_macs, node_macs, sizes
 from dyncompile.manifest import Side
+from dyncompile.passes.branch_notes import around
 from dyncompile.passes.fold_views import viewed_shape
 from dyncompile.passes.scopes import graphs_of
 from dyncompile.shapes import with_shapes
@@ -146,7 +147,7 @@ def _work(region: _Region, path: Mapping[str, int], within: str | None) -> _Work
     work = _Work()
     if within is None:
         work.add(region.own)
-    for choice in region.choices:
+    for choice in _joined(region.choices):
         if within is not None and within not in choice.decisions:
             continue
         inside = None if choice.decision == within else within
@@ -162,6 +163,35 @@ def _work(region: _Region, path: Mapping[str, int], within: str | None) -> _Work
     return work
 
 
+def _joined(choices: Iterable[_Choice]) -> Iterator[_Choice]:
+    """Yield the choices, those by one decision as one."""
+    open_: dict[str, list[_Choice]] = {}
+    for choice in choices:
+        if choice.decision is None:
+            yield choice
+        else:
+            open_.setdefault(choice.decision, []).append(choice)
+    for decision, same in open_.items():
+        if len(same) == 1:
+            yield same[0]
+            continue
+        last = max(choice.last for choice in same)
+        branches = [(frozenset({option}), _chosen(same, option)) for option in range(last + 1)]
+        inside = frozenset[str]().union(*(choice.decisions for choice in same))
+        yield _Choice(decision, branches, 1, inside)
+
+
+def _chosen(choices: Iterable[_Choice], option: int) -> _Region:
+    """Return what one option chooses of several choices by its decision."""
+    own, inner = _Work(), []
+    for choice in choices:
+        for options, region in choice.branches:
+            if min(option, choice.last) in options:
+                own.add(region.own)
+                inner += region.choices
+    return _Region(own, inner, frozenset[str]().union(*(one.decisions for one in inner)))
+
+
 def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _Region:
     own = _Work()
     choices = []
@@ -170,7 +200,9 @@ def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _R
         if bodies:
             choices.append(_choice(node, bodies, weights))
         work = _Work(node_macs(node))
-        for value in () if _is_cut(node) else _data_inputs(node):  # whoever reads a cut counts
+        for value in (
+            () if _is_cut(node) or _is_size(node) else _data_inputs(node)
+        ):  # whoever reads a cut counts
             work.read(_weights_read(value, weights))
         noted = level_macs(node)
         if noted is None:
@@ -199,7 +231,13 @@ def _choice(
     inside = frozenset[str]().union(*(region.decisions for _, region in branches))
     if decision is not None:
         inside |= {decision}
-    return _Choice(decision, branches, _rounds(node), inside)
+    choice = _Choice(decision, branches, _rounds(node), inside)
+    for outer in reversed(around(node)):
+        inside |= {outer.decision}
+        leading = (frozenset(outer.options), _Region(_Work(), [choice], choice.decisions))
+        leaving = (frozenset(outer.others), branches[1][1])
+        choice = _Choice(outer.decision, [leading, leaving], 1, inside)
+    return choice
 
 
 def _leveled(decision: str, macs: Sequence[int], weights: dict[ir.Value, int]) -> _Choice:
@@ -250,6 +288,12 @@ def _is_cut(node: ir.Node) -> bool:
         return False
     starts = ir.convenience.get_const_tensor(node.inputs[1]) if node.inputs[1] else None
     return starts is not None and not starts.numpy().any()
+
+
+def _is_size(node: ir.Node) -> bool:
+    """Whether a node computes sizes or positions, and no more than a list of them."""
+    value = node.outputs[0]
+    return value.dtype == ir.DataType.INT64 and value.shape is not None and len(value.shape) < 2
 
 
 def weights_behind(

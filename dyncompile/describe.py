@@ -18,17 +18,17 @@ from dyncompile.dialect import ALIASES, BUDGETS, DECISION, ELSE, THEN, Budget, S
 from dyncompile.errors import GraphError, KnobError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.manifest import Budgets, Decision, Manifest, OperatingPoint, Side, TargetName
+from dyncompile.passes.branch_notes import around, options_of
 from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
 _MOST_POINTS = 32
+_LOGICAL = {"And", "Identity", "Not"}
 
 Enclosing = tuple[tuple[str, int], ...]
 
 
-def manifest_from_model(
-    model: ir.Model, knobs: Mapping[str, Knob], target: TargetName
-) -> Manifest:
+def manifest_from_model(model: ir.Model, knobs: Mapping[str, Knob], target: TargetName) -> Manifest:
     """Describe a marked or lowered graph; what a pass noted of its budgets stays in it.
 
     Raises:
@@ -161,11 +161,13 @@ def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:
     kinds: dict[str, Literal["gate", "switch"]] = {}
     for node, enclosing in _branching(model.graph, ()):
         name = node.metadata_props[DECISION]
-        options = [o for side in (THEN, ELSE) for o in _options(node, side)]
+        options = [o for side in (THEN, ELSE) for o in options_of(node, side)]
+        for outer_name, _ in enclosing:  # it may stand behind
+            counts.setdefault(outer_name, 0)
         counts[name] = max(counts.get(name, 0), 1 + max(options))
         outer = tuple(pair for pair in enclosing if pair[0] != name)
         under[name] = _common(under[name], outer) if name in under else outer
-        kinds.setdefault(name, "gate" if node.inputs[0] in values[name] else "switch")
+        kinds.setdefault(name, "gate" if _is_any(node.inputs[0], values[name]) else "switch")
     sides = sides_from_model(model, counts)
     for name, count in counts.items():
         aliases = json.loads(values[name][0].metadata_props.get(ALIASES, "{}"))
@@ -190,15 +192,23 @@ def _branching(graph: ir.Graph, enclosing: Enclosing) -> Iterator[tuple[ir.Node,
             for inner in graphs_of(node):
                 yield from _branching(inner, enclosing)
             continue
-        yield node, enclosing
+        own = tuple((one.decision, one.options[0]) for one in around(node))
+        yield node, (*enclosing, *own)
         for side, attribute in ((THEN, "then_branch"), (ELSE, "else_branch")):
             branch = node.attributes[attribute].as_graph()
             outer = tuple(pair for pair in enclosing if pair[0] != name)
-            yield from _branching(branch, (*outer, (name, _options(node, side)[0])))
+            yield from _branching(branch, (*outer, *own, (name, options_of(node, side)[0])))
 
 
-def _options(node: ir.Node, side: str) -> list[int]:
-    return [int(option) for option in node.metadata_props[side].split(",")]
+def _is_any(condition: ir.Value | None, held: list[ir.Value]) -> bool:
+    """Whether a condition is one of some bools, or what is left of one where others hold too."""
+    node = None if condition is None else condition.producer()
+    if condition in held or node is None or node.domain:
+        return condition in held
+    if node.op_type == "If":
+        index = node.outputs.index(condition)
+        return any(_is_any(branch.outputs[index], held) for branch in graphs_of(node))
+    return node.op_type in _LOGICAL and any(_is_any(value, held) for value in node.inputs)
 
 
 def _common(one: Enclosing, other: Enclosing) -> Enclosing:

@@ -7,6 +7,7 @@ side of the same markers is ``dyncompile.markers``.
 from __future__ import annotations
 
 __all__ = [
+    "ABSENT",
     "ALIASES",
     "BUDGETS",
     "CUTS",
@@ -18,6 +19,7 @@ __all__ = [
     "PINNED",
     "THEN",
     "TURNED",
+    "UNDER",
     "VERSION",
     "Budget",
     "Selector",
@@ -47,6 +49,8 @@ PINNED = "dyncompile.pinned"  # a node: it stays where it stands, and there is o
 TURNED = "dyncompile.turned"  # a gate: its name stands for the opposite of its decision
 THEN = "dyncompile.then"  # an If: the options that lead to its branches
 ELSE = "dyncompile.else"
+ABSENT = "dyncompile.absent"  # a node: it stands for a value that is not needed where it is
+UNDER = "dyncompile.under"  # an If: the other decisions that its condition includes
 
 _OPSET = 21
 _TYPES = [

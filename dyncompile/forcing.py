@@ -5,18 +5,20 @@ from __future__ import annotations
 __all__ = ["force_decisions", "split_tests"]
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import onnx_ir as ir
 
 from dyncompile.dialect import CUTS, DECISION, Budget, Selector
 from dyncompile.errors import GraphError
 from dyncompile.manifest import Decision
+from dyncompile.passes.branch_notes import around
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
 from dyncompile.passes.expose_decisions import expose_decisions
+from dyncompile.passes.scopes import graphs_of
 
 # What stands between a decision and the condition of an If: the tests of a switch.
-_TESTS = {"Clip", "Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
+_TESTS = {"And", "Clip", "Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
 
 
 def force_decisions(
@@ -91,6 +93,7 @@ class _Splitter:
             for value in decision.values
         }
         self._split: dict[ir.Value, ir.Value] = {}
+        self._left: set[ir.Value] = set()
 
     def controls(self) -> list[Decision]:
         """Return the decisions with the values that their tests now read."""
@@ -116,8 +119,9 @@ class _Splitter:
             return
         condition = node.inputs[0]
         assert condition is not None, "an If has a condition"
-        test = self._copied(condition, name, node)
-        if test is condition:
+        names = {name, *(one.decision for one in around(node))}
+        test = self._copied(condition, names, node)
+        if test is condition and not self._follows(condition):
             raise GraphError(
                 f"this If does not test its decision {name!r}.",
                 where=f"node {node.name!r}",
@@ -136,14 +140,37 @@ class _Splitter:
                 assert isinstance(node.graph, ir.Graph), "the node stands in a graph"
                 node.graph.remove(node, safe=True)
 
-    def _copied(self, value: ir.Value, name: str, before: ir.Node) -> ir.Value:
+    def _follows(self, condition: ir.Value) -> bool:
+        """Whether a condition is computed from tests that leave a branch."""
+        node = condition.producer()
+        if condition in self._left or node is None or node.op_type not in _TESTS or node.domain:
+            return condition in self._left
+        return any(value is not None and self._follows(value) for value in node.inputs)
+
+    def _split_inside(self, value: ir.Value, names: Collection[str]) -> None:
+        """Split a test that is made in a branch and leaves it for other tests, and nothing else."""
+        node = value.producer()
+        if node is None or node.op_type != "If" or node.domain or value in self._left:
+            return
+        index = node.outputs.index(value)
+        for branch in graphs_of(node):
+            tested = branch.outputs[index]
+            maker = tested.producer()
+            if maker is not None and tested not in self._holders:
+                test = self._copied(tested, names, maker)
+                if test is not tested:
+                    branch.outputs[index] = test
+                    self._left.add(value)
+
+    def _copied(self, value: ir.Value, names: Collection[str], before: ir.Node) -> ir.Value:
         """Return the value computed from the decision's own one; itself if it is not."""
-        if self._holders.get(value) == name:
+        if self._holders.get(value) in names:
             return self._control(value)
         node = value.producer()
         if node is None or node.domain or node.op_type not in _TESTS:
+            self._split_inside(value, names)
             return value
-        inputs = [None if v is None else self._copied(v, name, before) for v in node.inputs]
+        inputs = [None if v is None else self._copied(v, names, before) for v in node.inputs]
         if inputs == list(node.inputs):
             return value
         copy = ir.Node("", node.op_type, inputs, list(node.attributes.values()))

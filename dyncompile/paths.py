@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from dyncompile.dialect import DECISION, ELSE, THEN
 from dyncompile.errors import GraphError
+from dyncompile.passes.branch_notes import around
 from dyncompile.passes.scopes import graphs_of
 
 Path = dict[str, int]
@@ -221,7 +222,14 @@ def _choices(graph: ir.Graph, free: Collection[str]) -> Iterator[_Choice]:
                 yield from _choices(inner, free)
             continue
         sides = ((THEN, "then_branch"), (ELSE, "else_branch"))
-        yield _Choice(name, tuple(_branch(node, note, branch, free) for note, branch in sides))
+        choice = _Choice(name, tuple(_branch(node, note, branch, free) for note, branch in sides))
+        otherwise = choice.branches[1][1]
+        for outer in reversed(around(node)):
+            if outer.decision not in free:
+                leading = (frozenset(outer.options), (choice,))
+                leaving = (frozenset(outer.others), otherwise)
+                choice = _Choice(outer.decision, (leading, leaving))
+        yield choice
 
 
 def _branch(

@@ -29,6 +29,7 @@ into branches and wrap weights as it likes; what it may not do is run more.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from collections import Counter
@@ -43,7 +44,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import load_op
 
-from dyncompile.dialect import DECISION, ELSE, THEN, Selector
+from dyncompile.dialect import DECISION, ELSE, THEN, UNDER, Selector
 from tests.support import Array, Feeds, runnable_proto
 
 Work = tuple[str, bytes, bytes]
@@ -204,6 +205,10 @@ def _weights_read(graph: ir.Graph, path: Mapping[str, int]) -> Iterator[str]:
                 for note, branch in ((THEN, "then_branch"), (ELSE, "else_branch"))
             }
             taken = min(path[notes[DECISION]], max(map(max, options.values())))
+            around = json.loads(notes.get(UNDER, "[]"))
+            if any(path[outer] not in leading for outer, leading, _ in around):
+                yield from _weights_read(node.attributes["else_branch"].as_graph(), path)
+                continue
             for branch, numbers in options.items():
                 if taken in numbers:
                     yield from _weights_read(node.attributes[branch].as_graph(), path)

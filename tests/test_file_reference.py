@@ -69,7 +69,8 @@ class Leaving(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         first, second = (layer(x) for layer in self.layers)
         late = early_exit(second.amax(1) > 9, second, second - first, name="second")
-        return early_exit(first.amax(1) > -9, first, late, name="first")
+        result: Tensor = early_exit(first.amax(1) > -9, first, late, name="first")
+        return result
 
 
 def test_decisions_that_no_sample_comes_to_are_forced_too(tmp_path: Path) -> None:

@@ -71,8 +71,9 @@ class Messages:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the builder warned of, each once, without what is known to be harmless."""
-        told = [text for text in self._warnings if not _says(text, _HARMLESS)]
+        """What the builder warned of, or called an error, each once; not what is harmless."""
+        errors = [text for text in self.errors if not _says(text, _NO_GPU)]
+        told = [text for text in [*self._warnings, *errors] if not _says(text, _HARMLESS)]
         return tuple(dict.fromkeys(map(readable, told)))
 
     @property

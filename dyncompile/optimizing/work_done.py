@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from dyncompile.dialect import DECISION, THEN
 from dyncompile.passes.block_captured_maps import is_block_entry
+from dyncompile.passes.branch_notes import branch_taken
 from dyncompile.passes.scopes import graphs_of
 
 # What passes add, beside block entries: branches, copies, constants, views of weights, decisions
@@ -29,11 +29,9 @@ def operators_along(graph: ir.Graph, path: Mapping[str, int]) -> Counter[str]:
     for node in graph:
         found[node.op_type] += not is_block_entry(node)
         inner = list(graphs_of(node))
-        option = path.get(node.metadata_props.get(DECISION, ""))
-        if option is not None and node.op_type == "If":
-            holds = str(option) in node.metadata_props[THEN].split(",")
-            name = "then_branch" if holds else "else_branch"
-            inner = [node.attributes[name].as_graph()]
+        taken = branch_taken(node, path)
+        if taken is not None:
+            inner = [taken]
         most: Counter[str] = Counter()
         for branch in inner:
             most |= operators_along(branch, path)

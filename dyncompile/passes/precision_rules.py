@@ -120,10 +120,10 @@ def _is_small_and_pointwise(node: ir.Node) -> bool:
     and read in a branch ("CHECK(op->parent() == this || op->parent() == nullptr)").
     """
     weight = node.inputs[1]
-    sizes = None if weight is None or weight.shape is None else list(weight.shape)
-    if sizes is None or not all(isinstance(size, int) for size in sizes):
+    if weight is None or weight.shape is None or not weight.shape.is_static():
         return False
-    return sizes[1] <= _FEW_CHANNELS and all(size == 1 for size in sizes[2:])
+    _, channels, *window = weight.shape.numpy()
+    return channels <= _FEW_CHANNELS and all(size == 1 for size in window)
 
 
 def parameters(node: ir.Node, version: int) -> Parameters:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
-from dyncompile.dialect import DECISION, ELSE, THEN
+from dyncompile.dialect import ABSENT, DECISION, ELSE, THEN
 from dyncompile.errors import GraphError
 from dyncompile.passes.constants import shared_sizes
 from dyncompile.passes.scopes import Scopes
@@ -31,6 +31,7 @@ def stand_in(value: ir.Value) -> ir.Node:
     node = ir.Node("", "Constant", [], [ir.AttrTensor("value", tensor)])
     sizes = [size if isinstance(size, int) else size.value for size in value.shape or ()]
     node.metadata_props[_SIZES] = json.dumps(sizes)
+    node.metadata_props[ABSENT] = "1"
     output = node.outputs[0]
     output.name, output.dtype = f"{value.name}.absent", tensor.dtype
     output.shape = ir.Shape((1,) * rank)
@@ -105,6 +106,7 @@ def _fill(node: ir.Node, sizes: list[int | str | None], home: ir.Graph) -> None:
     shape = _sizes(sizes, home, before=node)
     zero = ir.tensor(np.zeros(1, value.dtype.numpy()))
     filled = ir.Node("", "ConstantOfShape", [shape], [ir.AttrTensor("value", zero)])
+    filled.metadata_props[ABSENT] = "1"
     graph.insert_before(node, filled)
     result = filled.outputs[0]
     result.type = value.type

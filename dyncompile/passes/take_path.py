@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.dialect import DECISION, ELSE, THEN, Budget, Selector
+from dyncompile.dialect import Budget, Selector
 from dyncompile.manifest import Decision
 from dyncompile.passes.block_captured_maps import is_block_entry
+from dyncompile.passes.branch_notes import branch_taken
 from dyncompile.passes.decision_values import require_value, values_by_name
 from dyncompile.passes.fold_cuts import fold_cuts
 from dyncompile.passes.fold_views import FoldViews
@@ -19,7 +20,6 @@ from dyncompile.passes.scopes import graphs_of, nested_nodes
 from dyncompile.passes.specialise_levels import at_level
 
 _TYPES = {"gate": ir.DataType.BOOL, "switch": ir.DataType.INT64}
-_SIDES = ((THEN, "then_branch"), (ELSE, "else_branch"))
 
 
 def take_path(
@@ -82,24 +82,11 @@ def _take(graph: ir.Graph, path: Mapping[str, int]) -> None:
         if selector is not None and selector.name in path:
             _give_way(node, [selector.option(path[selector.name])])
             continue
-        branch = _branch(node, path)
+        branch = branch_taken(node, path)
         for inner in graphs_of(node) if branch is None else (branch,):
             _take(inner, path)
         if branch is not None:
             _give_way(node, list(_emptied(branch, node)))
-
-
-def _branch(node: ir.Node, path: Mapping[str, int]) -> ir.Graph | None:
-    """Return the branch of an If that the path takes; None if the path does not say."""
-    option = path.get(node.metadata_props.get(DECISION, ""))
-    if node.op_type != "If" or option is None:
-        return None
-    options = {b: list(map(int, node.metadata_props[n].split(","))) for n, b in _SIDES}
-    option = min(option, max(map(max, options.values())))  # beyond its last, a switch takes it
-    for branch, listed in options.items():
-        if option in listed:
-            return node.attributes[branch].as_graph()
-    return None
 
 
 def _emptied(branch: ir.Graph, node: ir.Node) -> Iterator[ir.Value]:

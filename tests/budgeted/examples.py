@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.budgeted.network import LEVEL, OPEN, WIDTH, Network, X
 from tests.budgeted.ops import (
+    Binary,
     Budget,
     Concat,
     Conv,
@@ -190,6 +191,16 @@ EXAMPLES = {
         Gate((OPEN, 10, 8), "d21"),
         Budget((LEVEL, 11), "level", (3, 6)),
         levels=2,
+    ),
+    "budgets of different counts, one behind a sum with the other": _network(
+        (4, 4, 4),
+        (9,),
+        Conv((X,), 4, kernel=1, bias=False),
+        Budget((WIDTH, X), "width", (1, 2)),
+        Binary((4, 5), "Add"),
+        Budget((WIDTH, 6), "width", (2, 4)),
+        Flatten((7,)),
+        Linear((8,), 8),
     ),
     "halves of which one is needed": _network(
         (3, 2, 2),

@@ -107,7 +107,7 @@ def test_every_weight_is_read_once() -> None:
         pytest.param("m = Concat <axis = 1> (b, x)", "", 11, "of more than one level",
                      id="dense channels beside"),
         pytest.param('e = dyncompile.ChannelBudget <name = "d", counts = [4, 6, 8], axis = 1>'
-                     " (c, level)\ns = Add (b, e)\nm = Relu (s)", "", 8, "of more than one level",
+                     " (c, level)\ns = Add (b, e)\nm = Relu (s)", "", 8, "of a later one",
                      id="another number of channels"),
         pytest.param('e = dyncompile.ChannelBudget <name = "d", counts = [4, 6, 8], axis = 1>'
                      " (c, level)\nm = Mul (b, e)", "", 8, "is not all that they have",
@@ -119,6 +119,10 @@ def test_every_weight_is_read_once() -> None:
         pytest.param('e = dyncompile.ChannelBudget <name = "d", counts = [5, 5, 8], axis = 1>'
                      " (c, level)\ns = Add (b, e)\nm = Relu (s)", "", 8, "counts otherwise",
                      id="a budget that adds nothing beside one that does"),
+        pytest.param("p, q = Split <axis = 1, num_outputs = 2> (c)\n"
+                     'e = dyncompile.ChannelBudget <name = "d", counts = [1, 2, 4], axis = 1>'
+                     " (p, level)\nl = ReduceMax (q)\nm = Mul (e, l)", "", 4, "not all parts",
+                     id="a part of what is split"),
         pytest.param('r = Relu (b)\nm = dyncompile.Switch3 <name = "d"> (level, b, r, r)', "", 8,
                      "Switch3", id="a switch on the level"),
     ],

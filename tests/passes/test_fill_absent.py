@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from dyncompile.dialect import DECISION
+from dyncompile.dialect import ABSENT, DECISION
 from dyncompile.passes.fill_absent import FillAbsent
 from dyncompile.passes.infer_types import InferTypes
 from tests.support import assert_same_numbers, every_feeds, parse, run
@@ -24,12 +24,14 @@ def graph(absent: str, present: str, sizes: str = "2,3", condition: str = "bool"
     }}"""
 
 
-def decided(text: str) -> ir.Model:
-    """Read a graph whose Ifs are decisions of ours."""
+def decided(text: str, *, noted: bool = True) -> ir.Model:
+    """Read a graph whose Ifs are decisions of ours, and whose constants are stand-ins."""
     model = parse(text)
     for node in model.graph.all_nodes():
         if node.op_type == "If":
             node.metadata_props[DECISION] = "take"
+        if noted and node.op_type in {"Constant", "ConstantOfShape"}:
+            node.metadata_props[ABSENT] = "1"
     InferTypes()(model)
     return model
 
@@ -55,6 +57,12 @@ def decided(text: str) -> ir.Model:
             ),
             id="handed on",
         ),
+        pytest.param(
+            graph("ConstantOfShape (ones)", "Abs (x)")
+            .replace("(float[2,3] y) {", "(float[2,3] y) <int64[2] ones = {1, 1}> {")
+            .replace("[c,d]", "[1,1]"),
+            id="made of sizes",
+        ),
     ],
 )
 def test_absent_values_get_the_shape_of_those_that_are_there(text: str) -> None:
@@ -66,6 +74,23 @@ def test_absent_values_get_the_shape_of_those_that_are_there(text: str) -> None:
         if node.op_type == "If":
             assert str(node.outputs[0].shape) == "[2,3]"
     assert_same_numbers(original, model, every_feeds(model))
+    assert not FillAbsent()(model).modified
+
+
+def test_sizes_that_follow_from_what_was_filled_are_filled_too() -> None:
+    model = decided(f"""main (bool take, bool more, float[2,3] x) => (float[2,3] y) {{
+        h = If (more) <
+            then_branch = on () => (float[a,b] h1) {{
+                i = If (take) <
+                    then_branch = in () => (float[2,3] i1) {{ i1 = Abs (x) }},
+                    else_branch = out () => (float[1,1] i0) {{ i0 = {ONE} }}>
+                h1 = Relu (i)
+            }},
+            else_branch = off () => (float[1,1] h0) {{ h0 = {ONE} }}>
+        y = Add (h, x)
+    }}""")
+    FillAbsent()(model)
+    assert not any(node.op_type == "Constant" for node in model.graph.all_nodes())
     assert not FillAbsent()(model).modified
 
 
@@ -93,6 +118,7 @@ def test_a_size_that_an_input_has_is_read_there() -> None:
         pytest.param(decided(graph("Neg (x)", "Abs (x)")), id="both are there"),
         pytest.param(decided(graph(ONE, "Abs (x)", "1,1")), id="of one element"),
         pytest.param(parse(graph(ONE, "Abs (x)")), id="an If of another tool"),
+        pytest.param(decided(graph(ONE, "Abs (x)"), noted=False), id="a zero that is meant"),
     ],
 )
 def test_leaves_alone(model: ir.Model) -> None:

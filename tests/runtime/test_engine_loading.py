@@ -121,6 +121,19 @@ def test_another_chip(machine: Machine) -> None:
     assert problem.endswith("Build it for sm90 with the version that is installed here.")
 
 
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0), (12, 0)], ids=str)
+def test_an_engine_for_all_chips_from_ampere_on(
+    machine: Machine, capability: tuple[int, int]
+) -> None:
+    machine.use("tensorrt_10_16")
+    version = machine.packages["tensorrt"].__version__
+    path = machine.write(scaling(), flavor="tensorrt", version=version, chips=("sm80+",))
+    machine.cuda.capability = capability
+    assert load(path)(X) is not None
+    machine.cuda.capability = (7, 5)
+    assert "not for this GPU" in refusal(TargetError, path)
+
+
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [

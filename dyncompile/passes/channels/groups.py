@@ -12,7 +12,7 @@ import onnx_ir as ir
 from dyncompile.dialect import Selector
 from dyncompile.passes.channels.live import LiveChannels
 from dyncompile.passes.channels.region import BudgetRegion, spell_node
-from dyncompile.passes.channels.rule import At
+from dyncompile.passes.channels.rule import NOTHING, At
 from dyncompile.passes.channels.sets import Channels, Live
 from dyncompile.passes.constants import is_fixed
 from dyncompile.passes.scopes import inputs_of
@@ -94,6 +94,9 @@ class ChannelGroups:
         self, node: ir.Node, read: Sequence[ir.Value], made: Sequence[ir.Value]
     ) -> str | None:
         """Return why a node does not keep the channels of different levels apart."""
+        whole = [v for v in node.outputs if v not in made and (v.uses() or v.is_graph_output())]
+        if made and whole:
+            return "not all parts are channels of a budget"
         if node in self._own or not read:
             return None
         rule = self.lives[0].rule(node)
@@ -115,6 +118,9 @@ class ChannelGroups:
             known = self._missing.setdefault(self._component(budget.output), missing)
             if known != missing:
                 yield f"{budget.name!r} counts otherwise than the budgets beside it"
+        for node in self.nodes:
+            if not all(self._is_fed(node, index) for index in range(len(node.outputs))):
+                yield f"at {spell_node(node)}, channels of a level read those of a later one"
         for value in [*self._joined]:
             missing = self._missing.get(self._component(value), set())
             parts = [part for level, part in enumerate(self._parts[value]) if level not in missing]
@@ -122,6 +128,27 @@ class ChannelGroups:
                 yield f"channels of {value.name!r} are of more than one level"
             elif not self._is_complete(value, missing):
                 yield f"what levels add is not all that they have of {value.name!r}"
+
+    def _is_fed(self, node: ir.Node, index: int) -> bool:
+        """Whether what a level adds to an output reads nothing that a later level changes."""
+        output = node.outputs[index]
+        for place, value in enumerate(node.inputs):
+            if value is None or not self._is_split(value):
+                continue
+            missing = self._missing.get(self._component(value), set())
+            ever = _union(_held(live, value) for live in self._whole)
+            for level, (live, part) in enumerate(zip(self.lives, self._parts[value], strict=True)):
+                if level in missing or part is None or not live.is_needed(output):
+                    continue
+                cut = live.wanted(node, index)[place]
+                if cut is NOTHING:
+                    continue
+                reads = cut.get(part.axis, Channels.first(part.channels.size, part.channels.size))
+                if ever is not None and ever.axis == part.axis:
+                    reads &= ever.channels
+                if (reads & part.channels).count < reads.count:
+                    return False
+        return True
 
     def _is_complete(self, value: ir.Value, missing: Collection[int]) -> bool:
         """Whether each level has of a value what it and those before it add, and nothing else.

@@ -42,8 +42,9 @@ def _check_condition(node: ir.Node, condition: ir.Value) -> None:
     if shape is not None and any(size != 1 for size in shape):
         raise refusal(
             node,
-            f"its condition has the shape {shape}, and TensorRT takes one element.",
-            "Decide once per call: export for a batch of one, or reduce the decision.",
+            f"its condition has the shape {shape}: it falls once per row, and TensorRT takes one"
+            " element.",
+            "Give a batch of 1, or decide once per call.",
         )
 
 

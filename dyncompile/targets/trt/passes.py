@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from dyncompile.passes.branches_in_sequence import BranchesInSequence
 from dyncompile.passes.check_depth import CheckDepth
 from dyncompile.passes.convolutions_from_products import ConvolutionsFromProducts
 from dyncompile.passes.detach_functions import DetachFunctions
@@ -27,6 +28,7 @@ from dyncompile.targets.trt.check_inputs import CheckInputs
 from dyncompile.targets.trt.check_loops import CheckLoops
 from dyncompile.targets.trt.check_names import CheckNames
 from dyncompile.targets.trt.check_operators import CheckOperators
+from dyncompile.targets.trt.check_products import CheckProducts
 from dyncompile.targets.trt.check_quantised import CheckQuantised
 from dyncompile.targets.trt.check_sizes import CheckSizes
 from dyncompile.targets.trt.check_types import CheckTypes
@@ -48,13 +50,21 @@ LEGALISING: tuple[ir.passes.PassBase, ...] = (
     OmitTrailingInputs(),
     RemoveUnusedNodesPass(),
     NoteDecisions(),
+    BranchesInSequence(),
+    RemoveUnusedNodesPass(),
     NameUniquely(),
     InferTypes(),
 )
 
 # What single chips need besides.
 _FOR_CHIPS: dict[str, tuple[ir.passes.PassBase, ...]] = {
-    "sm75": (ConvolutionsFromProducts(), RemoveUnusedNodesPass(), NameUniquely(), InferTypes()),
+    "sm75": (
+        ConvolutionsFromProducts(),
+        RemoveUnusedNodesPass(),
+        NameUniquely(),
+        InferTypes(),
+        CheckProducts("sm75"),
+    ),
 }
 
 # What no builder has to see. Types that are missing are inferred first; nothing else changes.
