@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := cpu,tensorrt-rtx,methods,dev
-TABLES := paths published optimize budgets dgate idp
+TABLES := paths published optimize budgets engines dgate idp
 
 .DEFAULT_GOAL := test
-.PHONY: demo test bench browser lint types clean
+.PHONY: demo test bench engines browser lint types clean
 
 demo: $(READY)
 	$(BIN)/dyncompile demo
@@ -20,6 +20,9 @@ bench: $(READY)
 
 bench-%: $(READY)
 	$(BIN)/python -m benchmarks.$* --json benchmarks/results/$*.json
+
+# Every network of the tables, and every marker for every chip, as a plan; no GPU is needed.
+engines: bench-engines
 
 # What the test of the report looks at it with, where it may be installed.
 browser:

@@ -164,6 +164,7 @@ main = command(
     GROUPS,
     about="Print what decisions cost in the plans that TensorRT for RTX builds.",
     label=LABEL,
+    strict=True,
 )
 
 if __name__ == "__main__":

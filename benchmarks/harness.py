@@ -184,6 +184,7 @@ def command(
     about: str,
     label: str = LABEL,
     options: Sequence[click.Option] = (),
+    strict: bool = False,
 ) -> click.Command:
     """Make the command of a table.
 
@@ -193,6 +194,7 @@ def command(
         about: Its help.
         label: What the figures are about.
         options: Options of this table alone; ``Bench.given`` has their values.
+        strict: Whether a figure that is missing or over its target is a failure.
     """
 
     @click.command(help=about)
@@ -235,11 +237,24 @@ def command(
             results = _run(" ".join(["python -m", module, *words]), chosen, bench, label)
             if json_path:
                 results.write(json_path)
+            if strict:
+                _check(results)
         except DyncompileError as error:
             raise click.ClickException(str(error)) from error
 
     main.params += options
     return main
+
+
+def _check(results: Results) -> None:
+    """Fail for figures that are missing, or on the wrong side of their limit."""
+    wrong = [row for row in results.rows if row.value is None or row.verdict == "over"]
+    if wrong:
+        first = " ".join(word for word in (wrong[0].network, wrong[0].path) if word)
+        raise click.ClickException(
+            f"{len(wrong)} figures are missing or over their target, first {first}:"
+            f" {wrong[0].figure}"
+        )
 
 
 def _bench(folder: Path, *, quick: bool, given: Mapping[str, Any]) -> Bench:

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from benchmarks import dgate_tables, idp_tables
 from benchmarks.dgate_tables import Grid
+from benchmarks.engine_networks import MARKERS
 from benchmarks.harness import COND, EAGER, STATIC, TORCH_COMPILE
 from benchmarks.rows import Results, Row
 from dyncompile.errors import InputError
@@ -132,6 +133,7 @@ def _one_digit(value: float) -> str:
 
 _RESNET18, _RESNET20 = "ResNet-18, 5 gates", "ResNet-20, 7 gates"
 _EXPORTED = "as exported"
+_PLANS = ("plan", "plan float16")
 
 
 def _optimized(text: str, network: str, path: str = "*") -> Line:
@@ -139,6 +141,19 @@ def _optimized(text: str, network: str, path: str = "*") -> Line:
     against = ((STATIC, 2), (_EXPORTED, 1))
     cells = (Cell("optimize", network, name, path, digits) for name, digits in against)
     return Line(text, tuple(cells))
+
+
+def _plan(text: str, network: str, paths: tuple[str, ...] = ("plan",)) -> Line:
+    """Return a line of what a plan weighs beside that of the static network."""
+    return Line(text, tuple(Cell("engines", network, path=path) for path in paths))
+
+
+def _every_chip(marker: str) -> Line:
+    """Return a line of the plans of a marker for all chips."""
+    name, _, how = marker.partition(", ")
+    shown = f"`{name}`, as {how}" if how else f"`{name}`"
+    paths = ("sm*[0-9]", "sm*, float16")
+    return Line(shown, tuple(Cell("engines", marker, "", path, 2, " MB") for path in paths))
 
 
 SUMMARIES: Mapping[str, Summary | Grid] = {
@@ -217,6 +232,30 @@ SUMMARIES: Mapping[str, Summary | Grid] = {
                 ),
             ),
         ),
+    ),
+    "plans": Summary(
+        (
+            "TensorRT for RTX, built on a CPU, not run",
+            "bytes of the plan / those of the static network: float32, float16",
+        ),
+        (
+            _plan("ResNet-18, 224 px, 5 gates", _RESNET18, _PLANS),
+            _plan("8 early exits with scores", "8 exits", _PLANS),
+            _plan(
+                "one engine for four widths inside the blocks of ResNet-18, as a chain",
+                "ResNet-18, 4 widths, chain",
+                _PLANS,
+            ),
+            _plan("the same as a switch", "ResNet-18, 4 widths, switch"),
+            _plan("the same written with `torch.cond`", f"ResNet-18, 4 widths, {COND}"),
+        ),
+    ),
+    "chips": Summary(
+        (
+            "plans of small networks, one per marker",
+            "smallest and largest over all chips: float32, float16",
+        ),
+        tuple(_every_chip(marker) for marker in MARKERS),
     ),
     **dgate_tables.GRIDS,
     **idp_tables.GRIDS,

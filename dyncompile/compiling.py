@@ -7,6 +7,7 @@ __all__ = ["Compiled", "compiled"]
 import dataclasses
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from dyncompile.jobs import Job
 from dyncompile.manifest import Manifest
 from dyncompile.progress import Progress
 from dyncompile.sources import Lowered, Marked, read_source
+from dyncompile.targets import ort
 from dyncompile.targets.target import Passes, Target
 
 if TYPE_CHECKING:
@@ -48,17 +50,15 @@ def compiled(job: Job, progress: Progress) -> Compiled:
     """Bring a network into the form of its target, and prove it equal to what it was made from.
 
     A module is what the result is held against; of a file that is lowered already, the file
-    itself, in ONNX Runtime. A marked file has nothing of the kind; a file that is in this form
-    already is checked, and left as it is.
+    itself, in ONNX Runtime; of a marked file, for TensorRT, its form for ONNX Runtime. A file that
+    is in this form already is checked, and left as it is.
 
     Raises:
         DyncompileError: the source cannot be read, captured or lowered, the target refuses
             it, or the result does not agree with it.
     """
     source = read_source(job, progress)
-    original = None
-    if isinstance(source, Lowered) and job.verify:
-        original = dataclasses.replace(source, graph=source.graph.clone())
+    original = _original(job, source) if job.verify else None
     changing = (*_forming(job, source), *_halving(job, source), *job.target.tailoring)
     graph = _graph_for(job.target, source.graph, changing, progress)
     manifest = _manifest(job, source, graph)
@@ -70,6 +70,23 @@ def compiled(job: Job, progress: Progress) -> Compiled:
     for _ in pipeline.run(graph, job.target.finishing):
         pass
     return Compiled(graph, manifest, report)
+
+
+def _original(job: Job, source: Marked | Lowered) -> Lowered | None:
+    """Return what the result is held against where there is no module.
+
+    Of a file that is lowered already, it is the file; of a marked one, its portable form, where
+    the target is another.
+    """
+    if isinstance(source, Lowered):
+        return dataclasses.replace(source, graph=source.graph.clone())
+    if not isinstance(job.model, (str, Path)) or job.target.legalising is None:
+        return None
+    graph = source.graph.clone()
+    for _ in pipeline.run(graph, ort.passes()):
+        pass
+    manifest = manifest_from_model(graph, source.knobs, "onnx")
+    return Lowered(graph, source.knobs, manifest, str(job.model))
 
 
 def _graph_for(target: Target, graph: ir.Model, changing: Passes, progress: Progress) -> ir.Model:

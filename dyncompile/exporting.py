@@ -75,8 +75,8 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         progress: Called with a step's name, what is done and what there is to do.
 
     Returns:
-        What verification saw; None if it was not asked for, or for a marked file, which has
-        no module to be held against.
+        What verification saw; None if it was not asked for, or there is nothing to hold the
+        result against: of a marked file for ONNX Runtime, and a file that is in form already.
 
     Raises:
         DyncompileError: the model cannot be captured or lowered, does not agree with the

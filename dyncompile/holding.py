@@ -35,13 +35,13 @@ Feeds = Mapping[str, Array]
 def report_on(
     graph: ir.Model, manifest: Manifest, job: Job, source: Lowered | None, progress: Progress
 ) -> Report | None:
-    """Verify a graph; None if it was made from a marked file, which has no model.
+    """Verify a graph; None if there is neither a module nor a file to hold it against.
 
     Args:
         graph: What was compiled.
         manifest: What goes with it.
         job: What there was to compile.
-        source: The file, as it was before the first pass, if it was lowered already.
+        source: A lowered file to hold it against, as it was before the first pass.
         progress: Called with what is done, how much of it, and how much there is.
 
     Raises:

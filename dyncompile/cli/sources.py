@@ -89,7 +89,7 @@ def read_source(
         raise _unfit("--weights", "an ONNX file holds its weights.")
     for option, value in (("--input", inputs), ("--samples", samples_file)):
         if value and _is_marked(file):
-            raise _unfit(option, "a marked file holds its inputs, and no model to verify with.")
+            raise _unfit(option, "a marked file holds its inputs.")
     return _file(file, inputs, chosen, samples_file)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LOWERINGS", "Lowering", "SpecialiseLevels", "at_level"]
+__all__ = ["Lowering", "SpecialiseLevels", "at_level"]
 
 import json
 import math
@@ -20,8 +20,6 @@ from dyncompile.passes.channels.region import BudgetRegion
 from dyncompile.passes.channels.sums import sum_groups
 from dyncompile.passes.channels.ways import Lowering, Way, choose_way
 from dyncompile.passes.name_uniquely import NameUniquely
-
-LOWERINGS: tuple[Lowering, ...] = ("auto", "switch", "slice")
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from benchmarks import engines
 from benchmarks.budgets_networks import RATIOS
 from benchmarks.engine_networks import MARKERS, CondWidths, GatedBlocks, InnerWidths, marker_network
 from benchmarks.harness import STATIC, Bench, image
 from benchmarks.networks import seeded
+from benchmarks.rows import Row
 from dyncompile import backbones
 from dyncompile.errors import TargetError
 
@@ -78,3 +81,19 @@ def test_what_is_not_built_for_a_chip_has_its_reason_in_place_of_a_figure(
     assert {(row.value, row.note) for row in rows} == {
         (None, "sm75: no such kernel. Take another.")
     }
+
+
+def test_the_command_fails_for_a_figure_that_is_missing_or_over_its_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(_: Bench) -> Iterator[Row]:
+        yield Row("8 exits", STATIC, "plan", None, 1.0, "x bytes", 1.1)
+        yield Row("gate", "", "sm75", None, None, note="no such kernel")
+
+    monkeypatch.setitem(engines.GROUPS, "chips", rows)
+    path = tmp_path / "engines.json"
+    options = ["--only", "chips", "--json", str(path), "--output", str(tmp_path)]
+    result = CliRunner().invoke(engines.main, options)
+    assert result.exit_code == 1
+    assert "1 figures are missing or over their target, first gate sm75" in result.stderr
+    assert path.exists()

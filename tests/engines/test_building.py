@@ -80,8 +80,7 @@ def test_every_form_of_a_network_becomes_an_engine_with_its_knobs(
     assert set(engine.manifest.knobs) == KNOB
     assert [decision.name for decision in engine.manifest.decisions] == ["skip", "exit"]
     assert report.lazy == 2
-    verified = form in {"module", "onnx"}  # the others have nothing to be held against
-    assert (report.verification is not None) == verified
+    assert (report.verification is None) == (form == "tensorrt")  # which is built as it is
     if report.verification is not None:
         assert (report.verification.paths, report.verification.complete) == (4, True)
 

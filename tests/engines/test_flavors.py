@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from dyncompile.engines import flavors
-from dyncompile.engines.flavors import Asked, choose_flavor
+from dyncompile.engines.flavors import Asked, choose_flavor, load_builder
 from dyncompile.errors import TargetError
 from tests.engines.stand_in import load
 
@@ -137,3 +138,9 @@ def test_a_package_that_does_not_load_is_refused(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(TargetError, match=said):
         choose_flavor("tensorrt-rtx", ("sm89",))
+
+
+def test_a_builder_is_there_where_it_has_to_be() -> None:
+    """Where engines have to be built, no test of them is skipped."""
+    if os.environ.get("DYNCOMPILE_BUILDER") == "required":
+        assert load_builder("tensorrt-rtx").__version__

@@ -21,7 +21,7 @@ Lowering = Literal["auto", "switch", "slice", "chain"]
 _MOST_COPIES = 32  # of a region, one per combination of levels
 _MOST_WEIGHTS = 4.0  # times the weights of the region that copies may hold once loaded
 _SMALL = 64_000_000  # bytes of weights that are few, however often they are held
-_MOST_SUMS = 8  # levels of a chain that nobody asked for; the time to build grows as their cube
+_MOST_SUMS = 8  # levels of a chain that nobody asked for, since every sum is built for every level
 _DEEPEST = 24  # levels of a chain, whose sums stand inside of each other
 
 
