@@ -70,8 +70,9 @@ def test_an_engine_keeps_its_knob_and_its_laziness(name: str, fp16: bool, tmp_pa
 @EVERY
 def test_every_engine_is_built_for_the_oldest_chip_too(name: str, tmp_path: Path) -> None:
     net, x = _network(name)
-    path = tmp_path / "net.engine"
-    report = build(net, path, (x,), chips=("sm75", "sm120"), flavor="tensorrt-rtx")
+    legal, path = tmp_path / "legal.onnx", tmp_path / "net.engine"
+    export(net, (x,), legal, target="tensorrt", verify=False)
+    report = build(legal, path, chips=("sm75", "sm120"), flavor="tensorrt-rtx")
     assert report.engine.chips == ("sm75", "sm120")
     assert report.verification is not None
     assert report.verification.complete

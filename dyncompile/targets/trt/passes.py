@@ -59,6 +59,7 @@ LEGALISING: tuple[ir.passes.PassBase, ...] = (
 # What single chips need besides.
 _FOR_CHIPS: dict[str, tuple[ir.passes.PassBase, ...]] = {
     "sm75": (
+        InferTypes(),
         ConvolutionsFromProducts(),
         RemoveUnusedNodesPass(),
         NameUniquely(),
