@@ -12,13 +12,10 @@ import onnx_ir as ir
 from dyncompile.dialect import CUTS, DECISION, Budget, Selector
 from dyncompile.errors import GraphError
 from dyncompile.manifest import Decision
-from dyncompile.passes.branch_notes import around
+from dyncompile.passes.branch_notes import TESTS, around
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
 from dyncompile.passes.expose_decisions import expose_decisions
 from dyncompile.passes.scopes import graphs_of
-
-# What stands between a decision and the condition of an If: the tests of a switch.
-_TESTS = {"And", "Clip", "Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
 
 
 def force_decisions(
@@ -132,7 +129,7 @@ class _Splitter:
     def remove_unread_tests(self, model: ir.Model) -> None:
         """Remove the tests that copies have replaced, and what splits a decision from them."""
         for node in reversed(list(model.graph.all_nodes())):
-            is_test = node.op_type in _TESTS and not node.domain
+            is_test = node.op_type in TESTS and not node.domain
             if is_test and not any(
                 value.uses() or value.is_graph_output() or value in self._holders
                 for value in node.outputs
@@ -143,7 +140,7 @@ class _Splitter:
     def _follows(self, condition: ir.Value) -> bool:
         """Whether a condition is computed from tests that leave a branch."""
         node = condition.producer()
-        if condition in self._left or node is None or node.op_type not in _TESTS or node.domain:
+        if condition in self._left or node is None or node.op_type not in TESTS or node.domain:
             return condition in self._left
         return any(value is not None and self._follows(value) for value in node.inputs)
 
@@ -167,7 +164,7 @@ class _Splitter:
         if self._holders.get(value) in names:
             return self._control(value)
         node = value.producer()
-        if node is None or node.domain or node.op_type not in _TESTS:
+        if node is None or node.domain or node.op_type not in TESTS:
             self._split_inside(value, names)
             return value
         inputs = [None if v is None else self._copied(v, names, before) for v in node.inputs]

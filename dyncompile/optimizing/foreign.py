@@ -4,24 +4,17 @@ from __future__ import annotations
 
 __all__ = ["OLDEST_OPSET", "read_foreign"]
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir as ir
 from onnx_ir import serde
-from onnx_ir.passes.common import (
-    InlinePass,
-    ShapeInferencePass,
-    TopologicalSortPass,
-    shape_inference,
-)
+from onnx_ir.passes.common import InlinePass, TopologicalSortPass
 
 from dyncompile import artifact
 from dyncompile.dialect import DOMAIN
 from dyncompile.errors import ArtifactError, InputError
 from dyncompile.optimizing.well_formed import fault_in
+from dyncompile.passes.infer_types import infer_inside, quiet
 from dyncompile.passes.pin_foreign_nodes import is_foreign
 
 OLDEST_OPSET = 13
@@ -43,7 +36,7 @@ def read_foreign(path: Path, *, fold_defaults: bool = False) -> tuple[ir.Model, 
         ArtifactError: missing, damaged, or no ONNX file.
         InputError: written by dyncompile, or of an opset before 13.
     """
-    with _quiet(serde.__name__):  # the error says it
+    with quiet(serde.__name__):  # the error says it
         model, manifest = artifact.read(path)
     marked = manifest is not None and manifest.target == "marked"
     if marked or any(node.domain == DOMAIN for node in model.graph.all_nodes()):
@@ -79,7 +72,7 @@ def read_foreign(path: Path, *, fold_defaults: bool = False) -> tuple[ir.Model, 
         model.graph.inputs.extend(kept)
     model.ir_version = max(model.ir_version, _OLDEST_IR_VERSION)
     if _lacks_types(model):
-        _infer_shapes(model)
+        infer_inside(model)
     return model, had_functions and not model.functions
 
 
@@ -128,29 +121,6 @@ def _forget(item: ir.Node | ir.Value) -> None:
     if item.metadata_props:
         for key in [key for key in item.metadata_props if key.startswith(_NOTES)]:
             del item.metadata_props[key]
-
-
-def _infer_shapes(model: ir.Model) -> None:
-    """Note types and shapes that follow from others; where they contradict, nothing happens."""
-    declared = [(v, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
-    declared = [(v, kind, None if s is None else ir.Shape(s)) for v, kind, s in declared]
-    with _quiet(shape_inference.__name__):
-        ShapeInferencePass(check_type=False, strict_mode=False)(model)
-    for value, kind, shape in declared:  # what a caller sees stays as it was written
-        if kind is not None and shape is not None:
-            value.type, value.shape = kind, shape
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Let a logger say nothing."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _lacks_types(model: ir.Model) -> bool:

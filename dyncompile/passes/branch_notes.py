@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Around", "around", "branch_taken", "note_around", "options_of"]
+__all__ = ["TESTS", "Around", "around", "branch_taken", "note_around", "options_of"]
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,6 +12,8 @@ import onnx_ir as ir
 
 from dyncompile.dialect import DECISION, ELSE, THEN, UNDER
 
+# What stands between a decision and the condition of an If: the tests of a switch.
+TESTS = {"And", "Clip", "Gather", "Identity", "Less", "Not", "Reshape", "Squeeze", "Unsqueeze"}
 _SIDES = ((THEN, "then_branch"), (ELSE, "else_branch"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InferTypes"]
+__all__ = ["InferTypes", "infer_inside", "quiet"]
 
 import logging
 from collections.abc import Iterator
@@ -30,17 +30,23 @@ class InferTypes(ir.passes.InPlacePass):
         if any("Sequence" in node.op_type or "Optional" in node.op_type for node in nodes):
             return ir.passes.PassResult(model, modified=False)
         before = _types(model)
-        declared = [(v, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
         for node in nodes:  # in a branch, inference knows no constants from outside
             sizes, source = viewed_shape(node), node.inputs[0] if node.inputs else None
             if sizes is not None and source is not None and source.type is not None:
                 node.outputs[0].type, node.outputs[0].shape = source.type, ir.Shape(sizes)
-        with _quiet(shape_inference.__name__):
-            ShapeInferencePass(check_type=False, strict_mode=False)(model)
-        for value, kind, shape in declared:
-            if kind is not None and shape is not None:
-                value.type, value.shape = kind, shape
+        infer_inside(model)
         return ir.passes.PassResult(model, modified=_types(model) != before)
+
+
+def infer_inside(model: ir.Model) -> None:
+    """Note types and shapes that follow from others; where they contradict, nothing happens."""
+    declared = [(v, v.type, v.shape) for v in (*model.graph.inputs, *model.graph.outputs)]
+    declared = [(v, kind, None if s is None else ir.Shape(s)) for v, kind, s in declared]
+    with quiet(shape_inference.__name__):
+        ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    for value, kind, shape in declared:  # what a caller sees stays as it was written
+        if kind is not None and shape is not None:
+            value.type, value.shape = kind, shape
 
 
 def _types(model: ir.Model) -> list[tuple[object, object]]:
@@ -49,7 +55,7 @@ def _types(model: ir.Model) -> list[tuple[object, object]]:
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
+def quiet(name: str) -> Iterator[None]:
     """Let a logger say nothing."""
     logger = logging.getLogger(name)
     level = logger.level

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from dyncompile.dialect import DECISION, ELSE, THEN
+from dyncompile.passes.branch_notes import TESTS
 from dyncompile.passes.build_branches import like
 from dyncompile.passes.copying import rewire
 from dyncompile.passes.scopes import graphs_of, inputs_of, nested_nodes
@@ -30,8 +31,7 @@ from dyncompile.passes.scopes import graphs_of, inputs_of, nested_nodes
 SIDES = {"then_branch": THEN, "else_branch": ELSE}
 
 # What tests a decision, and what makes a value that nobody reads: no work to speak of.
-_TESTS = {"And", "Clip", "Constant", "Gather", "Identity", "Less", "Not", "Reshape", "Squeeze"}
-_TESTS |= {"Unsqueeze"}
+_TESTS = TESTS | {"Constant"}
 _GIVES = {"Constant", "ConstantOfShape", "Expand", "Identity"}
 
 Use = tuple[ir.Node | None, int]  # a node and which of its inputs, or which output of a branch
