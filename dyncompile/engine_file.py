@@ -8,6 +8,7 @@ Free of onnx and of any builder.
 from __future__ import annotations
 
 __all__ = [
+    "ANY_CHIP",
     "FORMAT",
     "SUFFIX",
     "TITLES",
@@ -27,19 +28,19 @@ import shutil
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from dyncompile.errors import ArtifactError
 from dyncompile.files import replacing
+from dyncompile.json_fields import reason, want
 from dyncompile.manifest import Manifest
 
 FORMAT = 1
 SUFFIX = ".engine"
+ANY_CHIP = "sm80+"  # every chip from sm80 on
 TITLES = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}  # by flavor
 _REMEDY = "Keep the two files together, or build the engine again."
 _DIGITS_OF_SHA256 = 64
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ class Engine:
             ArtifactError: not a description, damaged, or written by a newer version.
         """
         try:
-            entry = _want(dict, json.loads(text), "the description")
-            version = _want(int, entry["format"], "format")
+            entry = want(dict, json.loads(text), "the description")
+            version = want(int, entry["format"], "format")
         except (KeyError, ValueError, RecursionError) as error:
             raise _damaged(where, error) from error
         if version > FORMAT:
@@ -230,22 +231,22 @@ def _digest(file: BufferedReader) -> str:
 
 
 def _engine(cls: type[Engine], entry: dict[str, Any], where: str) -> Engine:
-    size, digest = _want(int, entry["bytes"], "bytes"), _want(str, entry["sha256"], "sha256")
+    size, digest = want(int, entry["bytes"], "bytes"), want(str, entry["sha256"], "sha256")
     if size < 1:
         raise ValueError(f"bytes is {size}")
     if len(digest) != _DIGITS_OF_SHA256:
         raise ValueError(f"sha256 is {digest!r}")
-    flavor = _want(str, entry["flavor"], "flavor")
+    flavor = want(str, entry["flavor"], "flavor")
     if flavor not in TITLES:
         raise ValueError(f"flavor is {flavor!r}, not {' or '.join(TITLES)}")
-    manifest = _want(dict, entry["manifest"], "manifest")
+    manifest = want(dict, entry["manifest"], "manifest")
     return cls(
         flavor=flavor,
-        version=_want(str, entry["version"], "version"),
-        chips=tuple(_want(str, chip, "a chip") for chip in _want(list, entry["chips"], "chips")),
-        precision=_want(str, entry["precision"], "precision"),
-        inputs=tuple(map(_binding, _want(list, entry["inputs"], "inputs"))),
-        outputs=tuple(map(_binding, _want(list, entry["outputs"], "outputs"))),
+        version=want(str, entry["version"], "version"),
+        chips=tuple(want(str, chip, "a chip") for chip in want(list, entry["chips"], "chips")),
+        precision=want(str, entry["precision"], "precision"),
+        inputs=tuple(map(_binding, want(list, entry["inputs"], "inputs"))),
+        outputs=tuple(map(_binding, want(list, entry["outputs"], "outputs"))),
         manifest=Manifest.from_json(json.dumps(manifest), where),
         bytes=size,
         sha256=digest,
@@ -253,10 +254,10 @@ def _engine(cls: type[Engine], entry: dict[str, Any], where: str) -> Engine:
 
 
 def _binding(entry: object) -> Binding:
-    found = _want(dict, entry, "an input or output")
-    name = _want(str, found["name"], "the name of an input or output")
-    shape = _want(list, found["shape"], f"the shape of {name!r}")
-    sizes = tuple(_want(int, size, f"a size of {name!r}") for size in shape)
+    found = want(dict, entry, "an input or output")
+    name = want(str, found["name"], "the name of an input or output")
+    shape = want(list, found["shape"], f"the shape of {name!r}")
+    sizes = tuple(want(int, size, f"a size of {name!r}") for size in shape)
     if any(size < -1 for size in sizes):
         raise ValueError(f"the shape of {name!r} is {shape}")
     location: Literal["device", "host"]
@@ -266,7 +267,7 @@ def _binding(entry: object) -> Binding:
         location = "host"
     else:
         raise ValueError(f"the location of {name!r} is {found['location']!r}, not device or host")
-    return Binding(name, _want(str, found["dtype"], f"the dtype of {name!r}"), sizes, location)
+    return Binding(name, want(str, found["dtype"], f"the dtype of {name!r}"), sizes, location)
 
 
 def _check_names(engine: Engine) -> None:
@@ -280,12 +281,6 @@ def _check_names(engine: Engine) -> None:
             raise ValueError(f"the knob {knob!r} is no input")
 
 
-def _want(kind: type[T], value: object, what: str) -> T:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{what} is {type(value).__name__}, not {kind.__name__}")  # noqa: TRY004
-    return value
-
-
 def _unreadable(path: Path, error: OSError) -> ArtifactError:
     return ArtifactError(
         f"cannot be read: {error.strerror or error}.",
@@ -295,16 +290,8 @@ def _unreadable(path: Path, error: OSError) -> ArtifactError:
 
 
 def _damaged(where: str, error: Exception) -> ArtifactError:
-    if isinstance(error, KeyError):
-        reason = f"{error.args[0]} is missing"
-    elif isinstance(error, RecursionError):
-        reason = "it is nested too deeply"
-    elif isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
-        reason = "it is not JSON"
-    else:
-        reason = str(error)
     return ArtifactError(
-        f"the description of the engine is damaged: {reason}.",
+        f"the description of the engine is damaged: {reason(error)}.",
         where=where,
         remedy="Build the engine again.",
     )

@@ -23,9 +23,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 from dyncompile.errors import ArtifactError, KnobError
+from dyncompile.json_fields import reason, want
 from dyncompile.knobs import Knob, knob_from_json
 
 FORMAT = 1
@@ -34,7 +35,6 @@ METADATA_KEY = "dyncompile"
 OperatingPoint = Mapping[str, "int | float | Sequence[float]"]
 TargetName = Literal["onnx", "marked", "tensorrt"]
 
-T = TypeVar("T")
 
 _TARGETS = ("onnx", "marked", "tensorrt")
 _LOWERINGS = ("switch", "slice", "chain")
@@ -124,20 +124,20 @@ class Budgets:
             KeyError: something is missing.
             ValueError: something is not what it has to be.
         """
-        found = _want(dict, entry, "an entry of budgets")
-        name = _want(str, found["decision"], "the decision of budgets")
+        found = want(dict, entry, "an entry of budgets")
+        name = want(str, found["decision"], "the decision of budgets")
         what = f"the budgets on {name!r}"
         levels = _count(found["levels"], f"the number of levels of {what}")
         if not levels:
             raise ValueError(f"{what} have no level")
         if "lowering" not in found:
             return cls(name, levels)
-        barriers = _want(list, found["barriers"], f"the barriers of {what}")
+        barriers = want(list, found["barriers"], f"the barriers of {what}")
         return cls(
             decision=name,
             levels=levels,
             lowering=_one_of(_LOWERINGS, found["lowering"], f"the lowering of {what}"),
-            why=_want(str, found["why"], f"why of {what}"),
+            why=want(str, found["why"], f"why of {what}"),
             barriers=tuple(_barrier(barrier, what) for barrier in barriers),
         )
 
@@ -212,9 +212,9 @@ class Manifest:
         """
         try:
             entry = json.loads(text)
-            version = _want(int, _want(dict, entry, "the manifest")["format"], "format")
+            version = want(int, want(dict, entry, "the manifest")["format"], "format")
         except (KeyError, ValueError, RecursionError) as error:
-            raise _damaged(where, _reason(error)) from error
+            raise _damaged(where, reason(error)) from error
         if version > FORMAT:
             raise ArtifactError(
                 f"written by a newer dyncompile (format {version}); this one reads up to {FORMAT}.",
@@ -225,7 +225,7 @@ class Manifest:
             manifest = _manifest_from_entry(cls, entry)
             _check_names(manifest)
         except (KeyError, ValueError, OverflowError, RecursionError, KnobError) as error:
-            raise _damaged(where, _reason(error)) from error
+            raise _damaged(where, reason(error)) from error
         return manifest
 
 
@@ -258,17 +258,17 @@ def _finite(value: float | Sequence[float]) -> object:
 
 
 def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest:
-    points = _want(list, entry["operating_points"], "operating_points")
+    points = want(list, entry["operating_points"], "operating_points")
     external = entry.get("external_data")
-    budgets = _want(list, entry.get("budgets", []), "budgets")
+    budgets = want(list, entry.get("budgets", []), "budgets")
     return cls(
         target=_one_of(_TARGETS, entry["target"], "target"),
         knobs={
-            name: _knob(name, knob) for name, knob in _want(dict, entry["knobs"], "knobs").items()
+            name: _knob(name, knob) for name, knob in want(dict, entry["knobs"], "knobs").items()
         },
-        decisions=tuple(map(_decision, _want(list, entry["decisions"], "decisions"))),
+        decisions=tuple(map(_decision, want(list, entry["decisions"], "decisions"))),
         operating_points=tuple(map(_operating_point, points)),
-        precision=_want(str, entry["precision"], "precision"),
+        precision=want(str, entry["precision"], "precision"),
         external_data=None if external is None else _external_data(external),
         budgets=tuple(map(Budgets.from_json, budgets)),
     )
@@ -283,15 +283,15 @@ def _knob(name: str, entry: object) -> Knob:
 
 
 def _decision(entry: object) -> Decision:
-    found = _want(dict, entry, "a decision")
-    name = _want(str, found["name"], "the name of a decision")
+    found = want(dict, entry, "a decision")
+    name = want(str, found["name"], "the name of a decision")
     kind: Literal["gate", "switch"] = _one_of(("gate", "switch"), found["kind"], f"{name!r}")
-    sides = tuple(map(_side, _want(list, found["sides"], f"the sides of {name!r}")))
+    sides = tuple(map(_side, want(list, found["sides"], f"the sides of {name!r}")))
     if not sides or (kind == "gate" and len(sides) != len(("off", "on"))):
         raise ValueError(f"{kind} {name!r} has {len(sides)} sides")
     under = _pairs(found["under"], f"under of {name!r}")
     aliases = [
-        (other, tuple(_count(option, other) for option in _want(list, options, other)))
+        (other, tuple(_count(option, other) for option in want(list, options, other)))
         for other, options in _pairs(found.get("aliases", []), f"the aliases of {name!r}")
     ]
     if any(len(options) != len(sides) for _, options in aliases):
@@ -300,8 +300,8 @@ def _decision(entry: object) -> Decision:
         name=name,
         kind=kind,
         values=tuple(
-            _want(str, value, f"a value of {name!r}")
-            for value in _want(list, found["values"], f"the values of {name!r}")
+            want(str, value, f"a value of {name!r}")
+            for value in want(list, found["values"], f"the values of {name!r}")
         ),
         under=tuple((outer, _count(option, f"under of {name!r}")) for outer, option in under),
         sides=sides,
@@ -311,21 +311,21 @@ def _decision(entry: object) -> Decision:
 
 def _pairs(entry: object, what: str) -> list[tuple[str, Any]]:
     pairs = []
-    for pair in _want(list, entry, what):
-        if len(_want(list, pair, what)) != len(("name", "option")):
+    for pair in want(list, entry, what):
+        if len(want(list, pair, what)) != len(("name", "option")):
             raise ValueError(f"{what} is not a list of pairs")
-        pairs.append((_want(str, pair[0], what), pair[1]))
+        pairs.append((want(str, pair[0], what), pair[1]))
     return pairs
 
 
 def _side(entry: object) -> Side:
-    found = _want(dict, entry, "a side")
+    found = want(dict, entry, "a side")
     return Side(_count(found["macs"], "macs"), _count(found["weight_bytes"], "weight_bytes"))
 
 
 def _operating_point(entry: object) -> OperatingPoint:
     point: dict[str, int | float | Sequence[float]] = {}
-    for name, value in _want(dict, entry, "an operating point").items():
+    for name, value in want(dict, entry, "an operating point").items():
         if isinstance(value, list):
             point[name] = [_number(one, name) for one in value]
         else:
@@ -334,20 +334,18 @@ def _operating_point(entry: object) -> OperatingPoint:
 
 
 def _external_data(entry: object) -> ExternalData:
-    found = _want(dict, entry, "external_data")
-    file = _want(str, found["file"], "external_data")
+    found = want(dict, entry, "external_data")
+    file = want(str, found["file"], "external_data")
     if not file or file in {".", ".."} or set(file) & set("/\\\0:"):
         raise ValueError(f"external_data names {file!r}, which is no file of the same folder")
-    return ExternalData(
-        file, _count(found["bytes"], "bytes"), _want(str, found["sha256"], "sha256")
-    )
+    return ExternalData(file, _count(found["bytes"], "bytes"), want(str, found["sha256"], "sha256"))
 
 
 def _barrier(entry: object, what: str) -> Barrier:
-    found = _want(dict, entry, f"a barrier of {what}")
+    found = want(dict, entry, f"a barrier of {what}")
     return Barrier(
-        at=_want(str, found["at"], f"where a barrier of {what} is"),
-        why=_want(str, found["why"], f"why a barrier of {what} is one"),
+        at=want(str, found["at"], f"where a barrier of {what} is"),
+        why=want(str, found["why"], f"why a barrier of {what} is one"),
     )
 
 
@@ -368,12 +366,6 @@ def _check_names(manifest: Manifest) -> None:
                 raise ValueError(f"an operating point names {name!r}, which is not a knob")
 
 
-def _want(kind: type[T], value: object, what: str) -> T:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{what} is {type(value).__name__}, not {kind.__name__}")  # noqa: TRY004
-    return value
-
-
 def _one_of(options: tuple[str, ...], value: object, what: str) -> Any:  # noqa: ANN401
     if value not in options:
         raise ValueError(f"{what} is {value!r}, not {' or '.join(options)}")
@@ -381,7 +373,7 @@ def _one_of(options: tuple[str, ...], value: object, what: str) -> Any:  # noqa:
 
 
 def _count(value: object, what: str) -> int:
-    count = _want(int, value, what)
+    count = want(int, value, what)
     if count < 0:
         raise ValueError(f"{what} is {count}")
     return count
@@ -393,16 +385,6 @@ def _number(value: object, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         raise ValueError(f"{what} is {value!r}, not a number")
     return value
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"{error.args[0]} is missing"
-    if isinstance(error, json.JSONDecodeError):
-        return "it is not JSON"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return str(error)
 
 
 def _damaged(where: str, reason: str) -> ArtifactError:

@@ -23,14 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dyncompile.engine_file import TITLES, Binding
+from dyncompile.engine_file import ANY_CHIP, TITLES, Binding
 from dyncompile.engines.messages import Messages, open_logger, readable
 from dyncompile.engines.request import BuildRequest, Flavor, ShapeRange
 from dyncompile.errors import TargetError
 
 PACKAGES: dict[Flavor, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 SINCE: dict[Flavor, tuple[int, int]] = {"tensorrt": (10, 0), "tensorrt-rtx": (1, 0)}
-ANY_CHIP = "sm80+"
 
 _DTYPES = {
     "FLOAT": "float32",

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from dyncompile.engine_file import TITLES
-from dyncompile.engines.adapter import ANY_CHIP, PACKAGES, SINCE
+from dyncompile.engine_file import ANY_CHIP, TITLES
+from dyncompile.engines.adapter import PACKAGES, SINCE
 from dyncompile.engines.gpu import chip_here
 from dyncompile.engines.request import Flavor
 from dyncompile.errors import TargetError, one_line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["has_known_sizes", "return_zeros", "zeros_like"]
+__all__ = ["has_known_sizes", "named_sizes", "return_zeros", "zeros_like"]
 
 import ast
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ def has_known_sizes(value: ir.Value, home: ir.Graph) -> bool:
     """Whether the type and all sizes of a value are constants, or follow from those of inputs."""
     if value.dtype is None or value.shape is None:
         return False
-    named = _named(home)
+    named = named_sizes(home)
     return all(isinstance(n, int) or _formula(n.value, named) is not None for n in value.shape)
 
 
@@ -82,7 +82,7 @@ def _typed(node: ir.Node, dtype: ir.DataType, shape: ir.Shape | None) -> None:
     value.dtype, value.shape = dtype, shape
 
 
-def _named(home: ir.Graph) -> dict[str, tuple[ir.Value, int]]:
+def named_sizes(home: ir.Graph) -> dict[str, tuple[ir.Value, int]]:
     """Return where the sizes that have names can be read."""
     return {
         size.value: (given, axis)
@@ -122,7 +122,7 @@ class _Sizes:
 
     def __init__(self, home: ir.Graph, new: list[ir.Node]) -> None:
         self._home = home
-        self._named = _named(home)
+        self._named = named_sizes(home)
         self._new = new
         self._known: dict[str, ir.Value] = {}
 

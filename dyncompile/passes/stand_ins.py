@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from dyncompile.dialect import ABSENT, DECISION, ELSE, THEN
 from dyncompile.errors import GraphError
+from dyncompile.passes.absent_values import named_sizes
 from dyncompile.passes.constants import shared_sizes
 from dyncompile.passes.scopes import Scopes
 
@@ -118,12 +119,7 @@ def _fill(node: ir.Node, sizes: list[int | str | None], home: ir.Graph) -> None:
 
 def _sizes(sizes: list[int | str | None], home: ir.Graph, before: ir.Node) -> ir.Value:
     """Return sizes as a value: a constant, or joined from entries of which some are read."""
-    named = {
-        str(size.value): (given, axis)
-        for given in home.inputs
-        for axis, size in enumerate(given.shape or ())
-        if isinstance(size, ir.SymbolicDim) and size.value is not None
-    }
+    named = named_sizes(home)
     if not any(size in named for size in sizes):
         return shared_sizes(home, [size if isinstance(size, int) else 1 for size in sizes])
     new: list[ir.Node] = []

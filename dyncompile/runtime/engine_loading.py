@@ -8,11 +8,10 @@ import warnings
 from functools import cache
 from pathlib import Path
 
-from dyncompile.engine_file import TITLES, Engine, read_plan
+from dyncompile.engine_file import ANY_CHIP, TITLES, Engine, read_plan
 from dyncompile.errors import TargetError, one_line
 from dyncompile.runtime.cuda import Gpu, Handle
 
-_AMPERE, _FROM_AMPERE = "sm80", "sm80+"
 _SAME_RELEASE = 3  # major.minor.patch
 _WORDS_KEPT = 8
 _REASONS = {
@@ -119,13 +118,13 @@ def _check_version(trt: Handle, path: Path, description: Engine, gpu: Gpu) -> No
 def _check_chip(trt: Handle, path: Path, description: Engine, gpu: Gpu) -> None:
     """TensorRT builds for one chip; what else a plan of TensorRT for RTX runs on, it says."""
     chips = description.chips
-    fits = gpu.chip in chips or (_FROM_AMPERE in chips and _number(gpu.chip) >= _number(_AMPERE))
+    fits = gpu.chip in chips or (ANY_CHIP in chips and _number(gpu.chip) >= _number(ANY_CHIP))
     if description.flavor == "tensorrt" and chips and not fits:
         raise _not_for_here(trt, path, description, gpu, "not for this GPU")
 
 
 def _number(chip: str) -> int:
-    return int(chip.removeprefix("sm"))
+    return int(chip.removeprefix("sm").removesuffix("+"))
 
 
 def _reasons(trt: Handle, runtime: Handle, plan: bytes) -> list[str]:
