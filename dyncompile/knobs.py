@@ -96,7 +96,8 @@ class Threshold:
     """A score to compare with, or one per decision.
 
     The graph input is ``float32[]``, or ``float32[K]`` when the default lists K values.
-    Infinities are always legal: they mean always or never. NaN never is.
+    Infinities are always legal: they mean always or never. NaN never is. The range is one of
+    float32: a number is in range if it is as float32, between the ends as float32.
 
     Args:
         default: The value used when the caller names none.
@@ -155,12 +156,13 @@ class Threshold:
             given = np.asarray(value, np.float64)
         except (TypeError, ValueError):
             given = np.asarray(math.nan)
-        if given.size == 1 or given.shape == self.shape:
-            legal = np.isinf(given) | ((given >= self.low) & (given <= self.high))
-            if legal.all():
+        if (given.size == 1 or given.shape == self.shape) and not np.isnan(given).any():
+            numbers, low, high = (_as_float32(ends) for ends in (given, self.low, self.high))
+            in_range = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
+            if (np.isinf(given) | in_range).all():
                 if given.size == 1:
-                    given = np.broadcast_to(given.reshape(()), self.shape)
-                return given.astype(np.float32)
+                    numbers = np.broadcast_to(numbers.reshape(()), self.shape)
+                return numbers.copy()
         count = f"{self.shape[0]} numbers" if self.shape else "one number"
         raise KnobError(
             f"{value!r} is not a threshold.",
@@ -255,6 +257,14 @@ def _level(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def _as_float32(numbers: object) -> NDArray[np.float32]:
+    """Return numbers as the graph sees them; beyond what float32 holds, infinities."""
+    given = np.asarray(numbers, np.float64)
+    is_beyond = np.abs(given) > np.finfo(np.float32).max
+    infinite = np.copysign(np.inf, given)
+    return np.where(is_beyond, infinite, given).astype(np.float32)
 
 
 def _number(value: float) -> float | str:

@@ -1,5 +1,6 @@
 import json
 import math
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from dyncompile import knobs
 from dyncompile.errors import KnobError
 from dyncompile.knobs import Levels, Threshold, knob_from_json, knob_from_spec
+from dyncompile.runtime.arguments import knob_argument
 
 INF = math.inf
 
@@ -69,6 +71,8 @@ def test_refuses_what_is_no_level(value: object) -> None:
         pytest.param(Threshold((0.5, 0.6)), 0.25, [0.25, 0.25], id="one number for all"),
         pytest.param(Threshold((0.5, 0.6), 0, 1), [1, -INF], [1.0, -INF], id="vector"),
         pytest.param(Threshold(0.5), [0.25], 0.25, id="one element for a scalar"),
+        pytest.param(Threshold(0.5, 0, 0.8), np.float32(0.8), 0.8, id="end of the range as float32"),
+        pytest.param(Threshold(0.5), 3.4e38, 3.4e38, id="almost beyond float32"),
     ],
 )
 def test_threshold_is_float32(knob: Threshold, value: object, fed: object) -> None:
@@ -82,6 +86,14 @@ def test_threshold_is_float32(knob: Threshold, value: object, fed: object) -> No
 def test_refuses_what_is_no_threshold(value: object) -> None:
     with pytest.raises(KnobError, match=r"^knob 't': .* is not a threshold\. Give one number"):
         Threshold(0.5, 0, 1).array("t", value)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39])
+def test_refuses_a_finite_number_that_float32_does_not_hold(value: float) -> None:
+    knob = Threshold(0.5)
+    for argument in (knob_argument("t", knob), partial(knob.array, "t")):
+        with pytest.raises(KnobError, match="is not a threshold"):
+            argument(value)
 
 
 def test_refuses_a_vector_of_another_length() -> None:

@@ -124,7 +124,8 @@ def knob_argument(name: str, knob: Knob) -> Callable[[object], Array]:
             return knob.array(name, value)
 
         return from_level
-    single, low, high = not knob.shape, knob.low, knob.high
+    single, most = not knob.shape, float(np.finfo(np.float32).max)
+    low, high = max(knob.low, -most), min(knob.high, most)
 
     def from_threshold(value: object) -> Array:
         if type(value) is float and single and (low <= value <= high or math.isinf(value)):
