@@ -32,7 +32,7 @@ from typing import Any, Literal
 
 from dyncompile.errors import ArtifactError
 from dyncompile.files import replacing
-from dyncompile.json_fields import reason, want
+from dyncompile.json_fields import Text, count, digest, one_of, parse, quoted, reason, want
 from dyncompile.manifest import Manifest
 
 FORMAT = 1
@@ -40,7 +40,6 @@ SUFFIX = ".engine"
 ANY_CHIP = "sm80+"  # every chip from sm80 on
 TITLES = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}  # by flavor
 _REMEDY = "Keep the two files together, or build the engine again."
-_DIGITS_OF_SHA256 = 64
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Engine:
         return json.dumps(entry, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> Engine:
+    def from_json(cls, text: Text, where: str) -> Engine:
         """Read what ``to_json`` wrote; fields this version does not know are ignored.
 
         Args:
@@ -115,9 +114,11 @@ class Engine:
             ArtifactError: not a description, damaged, or written by a newer version.
         """
         try:
-            entry = want(dict, json.loads(text), "the description")
-            version = want(int, entry["format"], "format")
-        except (KeyError, ValueError, RecursionError) as error:
+            entry = want(dict, parse(text), "the description")
+            version = count(entry["format"], "format")
+            if not version:
+                raise ValueError("format is 0")  # noqa: TRY301
+        except (KeyError, ValueError) as error:
             raise _damaged(where, error) from error
         if version > FORMAT:
             raise ArtifactError(
@@ -128,7 +129,7 @@ class Engine:
         try:
             engine = _engine(cls, entry, where)
             _check_names(engine)
-        except (KeyError, ValueError, RecursionError) as error:
+        except (KeyError, ValueError) as error:
             raise _damaged(where, error) from error
         return engine
 
@@ -206,7 +207,7 @@ def _description(path: Path) -> Engine:
         text = partner.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ArtifactError(
-            f"its description {partner.name!r} is missing.", where=str(path), remedy=_REMEDY
+            f"its description {quoted(partner.name)} is missing.", where=str(path), remedy=_REMEDY
         ) from error
     except OSError as error:
         raise _unreadable(partner, error) from error
@@ -231,43 +232,34 @@ def _digest(file: BufferedReader) -> str:
 
 
 def _engine(cls: type[Engine], entry: dict[str, Any], where: str) -> Engine:
-    size, digest = want(int, entry["bytes"], "bytes"), want(str, entry["sha256"], "sha256")
-    if size < 1:
-        raise ValueError(f"bytes is {size}")
-    if len(digest) != _DIGITS_OF_SHA256:
-        raise ValueError(f"sha256 is {digest!r}")
-    flavor = want(str, entry["flavor"], "flavor")
-    if flavor not in TITLES:
-        raise ValueError(f"flavor is {flavor!r}, not {' or '.join(TITLES)}")
+    size, sha256 = count(entry["bytes"], "bytes"), digest(entry["sha256"])
+    if not size:
+        raise ValueError("bytes is 0")
     manifest = want(dict, entry["manifest"], "manifest")
     return cls(
-        flavor=flavor,
+        flavor=one_of(tuple(TITLES), entry["flavor"], "flavor"),
         version=want(str, entry["version"], "version"),
         chips=tuple(want(str, chip, "a chip") for chip in want(list, entry["chips"], "chips")),
         precision=want(str, entry["precision"], "precision"),
         inputs=tuple(map(_binding, want(list, entry["inputs"], "inputs"))),
         outputs=tuple(map(_binding, want(list, entry["outputs"], "outputs"))),
-        manifest=Manifest.from_json(json.dumps(manifest), where),
+        manifest=Manifest.from_entry(manifest, where),
         bytes=size,
-        sha256=digest,
+        sha256=sha256,
     )
 
 
 def _binding(entry: object) -> Binding:
     found = want(dict, entry, "an input or output")
     name = want(str, found["name"], "the name of an input or output")
-    shape = want(list, found["shape"], f"the shape of {name!r}")
-    sizes = tuple(want(int, size, f"a size of {name!r}") for size in shape)
+    what = quoted(name)
+    shape = want(list, found["shape"], f"the shape of {what}")
+    sizes = tuple(want(int, size, f"a size of {what}") for size in shape)
     if any(size < -1 for size in sizes):
-        raise ValueError(f"the shape of {name!r} is {shape}")
+        raise ValueError(f"the shape of {what} is {shape}")
     location: Literal["device", "host"]
-    if found["location"] == "device":
-        location = "device"
-    elif found["location"] == "host":
-        location = "host"
-    else:
-        raise ValueError(f"the location of {name!r} is {found['location']!r}, not device or host")
-    return Binding(name, want(str, found["dtype"], f"the dtype of {name!r}"), sizes, location)
+    location = one_of(("device", "host"), found["location"], f"the location of {what}")
+    return Binding(name, want(str, found["dtype"], f"the dtype of {what}"), sizes, location)
 
 
 def _check_names(engine: Engine) -> None:
@@ -278,7 +270,7 @@ def _check_names(engine: Engine) -> None:
         raise ValueError("two inputs or outputs have one name")
     for knob in engine.manifest.knobs:
         if knob not in inputs:
-            raise ValueError(f"the knob {knob!r} is no input")
+            raise ValueError(f"the knob {quoted(knob)} is no input")
 
 
 def _unreadable(path: Path, error: OSError) -> ArtifactError:

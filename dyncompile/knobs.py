@@ -6,7 +6,7 @@ input of every artifact; its range and default travel in the manifest.
 
 from __future__ import annotations
 
-__all__ = ["Knob", "Levels", "Threshold", "knob_from_json", "knob_from_spec"]
+__all__ = ["Knob", "Levels", "Threshold", "knob_from_spec"]
 
 import math
 import re
@@ -184,31 +184,6 @@ class Threshold:
 
 
 Knob = Levels | Threshold
-
-
-def knob_from_json(name: str, entry: object) -> Knob:
-    """Read a knob from its entry in a manifest.
-
-    Raises:
-        KnobError: the entry is not one that ``to_json`` writes.
-    """
-    try:
-        match entry:
-            case {"kind": "levels", "values": list(values), "default": int(default)}:
-                return Levels(tuple(values), default)
-            case {"kind": "threshold", "default": default, "low": low, "high": high}:
-                several = isinstance(default, list)
-                value = tuple(map(float, default)) if several else float(default)
-                return Threshold(value, float(low), float(high))
-            case _:
-                pass
-    except (TypeError, ValueError):
-        pass
-    raise KnobError(
-        "the manifest describes this knob in a way this version cannot read.",
-        where=f"knob {name!r}",
-        remedy="Export the network again.",
-    )
 
 
 _SPEC = re.compile(r"(?P<name>\w+)=(?P<kind>levels|threshold)\((?P<args>[^()]*)\)")

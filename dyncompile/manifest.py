@@ -23,11 +23,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from operator import itemgetter
+from typing import Any, Literal
 
-from dyncompile.errors import ArtifactError, KnobError
-from dyncompile.json_fields import reason, want
-from dyncompile.knobs import Knob, knob_from_json
+from dyncompile.errors import ArtifactError
+from dyncompile.json_fields import Text, count, digest, one_of, parse, quoted, reason, want
+from dyncompile.knob_entries import knob_from_entry, value_from_entry
+from dyncompile.knobs import Knob
 
 FORMAT = 1
 METADATA_KEY = "dyncompile"
@@ -126,8 +128,8 @@ class Budgets:
         """
         found = want(dict, entry, "an entry of budgets")
         name = want(str, found["decision"], "the decision of budgets")
-        what = f"the budgets on {name!r}"
-        levels = _count(found["levels"], f"the number of levels of {what}")
+        what = f"the budgets on {quoted(name)}"
+        levels = count(found["levels"], f"the number of levels of {what}")
         if not levels:
             raise ValueError(f"{what} have no level")
         if "lowering" not in found:
@@ -136,7 +138,7 @@ class Budgets:
         return cls(
             decision=name,
             levels=levels,
-            lowering=_one_of(_LOWERINGS, found["lowering"], f"the lowering of {what}"),
+            lowering=one_of(_LOWERINGS, found["lowering"], f"the lowering of {what}"),
             why=want(str, found["why"], f"why of {what}"),
             barriers=tuple(_barrier(barrier, what) for barrier in barriers),
         )
@@ -170,6 +172,8 @@ class Manifest:
         precision: Element type of the arithmetic.
         external_data: Where the weights are, if not in the file itself.
         budgets: Channel budgets, by the level that they are on and the graph that they are in.
+        telemetry: For each decision, the output that reports the option taken; empty in a file
+            that was exported without reports.
     """
 
     target: TargetName
@@ -179,6 +183,7 @@ class Manifest:
     precision: str = "float32"
     external_data: ExternalData | None = None
     budgets: tuple[Budgets, ...] = ()
+    telemetry: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return compact JSON with sorted keys; infinities are written as strings."""
@@ -197,10 +202,12 @@ class Manifest:
             entry["external_data"] = vars(self.external_data)
         if self.budgets:
             entry["budgets"] = [budgets.to_json() for budgets in self.budgets]
+        if self.telemetry:
+            entry["telemetry"] = dict(self.telemetry)
         return json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> Manifest:
+    def from_json(cls, text: Text, where: str) -> Manifest:
         """Read what ``to_json`` wrote; fields this version does not know are ignored.
 
         Args:
@@ -211,9 +218,24 @@ class Manifest:
             ArtifactError: not a manifest, damaged, or written by a newer version.
         """
         try:
-            entry = json.loads(text)
-            version = want(int, want(dict, entry, "the manifest")["format"], "format")
-        except (KeyError, ValueError, RecursionError) as error:
+            entry = parse(text)
+        except ValueError as error:
+            raise _damaged(where, reason(error)) from error
+        return cls.from_entry(entry, where)
+
+    @classmethod
+    def from_entry(cls, entry: object, where: str) -> Manifest:
+        """Read what JSON says, as ``from_json``.
+
+        Raises:
+            ArtifactError: not a manifest, damaged, or written by a newer version.
+        """
+        try:
+            found = want(dict, entry, "the manifest")
+            version = count(found["format"], "format")
+            if not version:
+                raise ValueError("format is 0")  # noqa: TRY301
+        except (KeyError, ValueError) as error:
             raise _damaged(where, reason(error)) from error
         if version > FORMAT:
             raise ArtifactError(
@@ -222,9 +244,9 @@ class Manifest:
                 remedy="Upgrade dyncompile.",
             )
         try:
-            manifest = _manifest_from_entry(cls, entry)
+            manifest = _manifest_from_entry(cls, found)
             _check_names(manifest)
-        except (KeyError, ValueError, OverflowError, RecursionError, KnobError) as error:
+        except (KeyError, ValueError) as error:
             raise _damaged(where, reason(error)) from error
         return manifest
 
@@ -259,51 +281,51 @@ def _finite(value: float | Sequence[float]) -> object:
 
 def _manifest_from_entry(cls: type[Manifest], entry: dict[str, Any]) -> Manifest:
     points = want(list, entry["operating_points"], "operating_points")
-    external = entry.get("external_data")
     budgets = want(list, entry.get("budgets", []), "budgets")
+    found = want(dict, entry["knobs"], "knobs")
+    knobs = {name: knob_from_entry(name, found[name]) for name in sorted(found)}
     return cls(
-        target=_one_of(_TARGETS, entry["target"], "target"),
-        knobs={
-            name: _knob(name, knob) for name, knob in want(dict, entry["knobs"], "knobs").items()
-        },
+        target=one_of(_TARGETS, entry["target"], "target"),
+        knobs=knobs,
         decisions=tuple(map(_decision, want(list, entry["decisions"], "decisions"))),
-        operating_points=tuple(map(_operating_point, points)),
+        operating_points=tuple(_operating_point(point, knobs) for point in points),
         precision=want(str, entry["precision"], "precision"),
-        external_data=None if external is None else _external_data(external),
+        external_data=(
+            _external_data(entry["external_data"]) if "external_data" in entry else None
+        ),
         budgets=tuple(map(Budgets.from_json, budgets)),
+        telemetry={
+            name: want(str, output, f"the output that reports {quoted(name)}")
+            for name, output in sorted(
+                want(dict, entry.get("telemetry", {}), "telemetry").items(), key=itemgetter(0)
+            )
+        },
     )
-
-
-def _knob(name: str, entry: object) -> Knob:
-    knob = knob_from_json(name, entry)
-    for value in getattr(knob, "values", ()):
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise ValueError(f"knob {name!r} has the level {value!r}")  # noqa: TRY004
-    return knob
 
 
 def _decision(entry: object) -> Decision:
     found = want(dict, entry, "a decision")
     name = want(str, found["name"], "the name of a decision")
-    kind: Literal["gate", "switch"] = _one_of(("gate", "switch"), found["kind"], f"{name!r}")
-    sides = tuple(map(_side, want(list, found["sides"], f"the sides of {name!r}")))
+    what = quoted(name)
+    kind: Literal["gate", "switch"] = one_of(("gate", "switch"), found["kind"], what)
+    sides = tuple(map(_side, want(list, found["sides"], f"the sides of {what}")))
     if not sides or (kind == "gate" and len(sides) != len(("off", "on"))):
-        raise ValueError(f"{kind} {name!r} has {len(sides)} sides")
-    under = _pairs(found["under"], f"under of {name!r}")
+        raise ValueError(f"{kind} {what} has {len(sides)} sides")
+    under = _pairs(found["under"], f"under of {what}")
     aliases = [
-        (other, tuple(_count(option, other) for option in want(list, options, other)))
-        for other, options in _pairs(found.get("aliases", []), f"the aliases of {name!r}")
+        (other, _options(options, quoted(other)))
+        for other, options in _pairs(found.get("aliases", []), f"the aliases of {what}")
     ]
     if any(len(options) != len(sides) for _, options in aliases):
-        raise ValueError(f"the aliases of {name!r} do not match its sides")
+        raise ValueError(f"the aliases of {what} do not match its sides")
     return Decision(
         name=name,
         kind=kind,
         values=tuple(
-            want(str, value, f"a value of {name!r}")
-            for value in want(list, found["values"], f"the values of {name!r}")
+            want(str, value, f"a value of {what}")
+            for value in want(list, found["values"], f"the values of {what}")
         ),
-        under=tuple((outer, _count(option, f"under of {name!r}")) for outer, option in under),
+        under=tuple((outer, count(option, f"under of {what}")) for outer, option in under),
         sides=sides,
         aliases=tuple(aliases),
     )
@@ -318,18 +340,22 @@ def _pairs(entry: object, what: str) -> list[tuple[str, Any]]:
     return pairs
 
 
+def _options(entry: object, what: str) -> tuple[int, ...]:
+    return tuple(count(option, f"an option of {what}") for option in want(list, entry, what))
+
+
 def _side(entry: object) -> Side:
     found = want(dict, entry, "a side")
-    return Side(_count(found["macs"], "macs"), _count(found["weight_bytes"], "weight_bytes"))
+    return Side(count(found["macs"], "macs"), count(found["weight_bytes"], "weight_bytes"))
 
 
-def _operating_point(entry: object) -> OperatingPoint:
+def _operating_point(entry: object, knobs: Mapping[str, Knob]) -> OperatingPoint:
     point: dict[str, int | float | Sequence[float]] = {}
-    for name, value in want(dict, entry, "an operating point").items():
-        if isinstance(value, list):
-            point[name] = [_number(one, name) for one in value]
-        else:
-            point[name] = _number(value, name)
+    found = want(dict, entry, "an operating point")
+    for name in sorted(found):
+        if name not in knobs:
+            raise ValueError(f"an operating point names {quoted(name)}, which is not a knob")
+        point[name] = value_from_entry(name, knobs[name], found[name])
     return point
 
 
@@ -337,8 +363,8 @@ def _external_data(entry: object) -> ExternalData:
     found = want(dict, entry, "external_data")
     file = want(str, found["file"], "external_data")
     if not file or file in {".", ".."} or set(file) & set("/\\\0:"):
-        raise ValueError(f"external_data names {file!r}, which is no file of the same folder")
-    return ExternalData(file, _count(found["bytes"], "bytes"), want(str, found["sha256"], "sha256"))
+        raise ValueError(f"external_data names {quoted(file)}, which is no file of the same folder")
+    return ExternalData(file, count(found["bytes"], "bytes"), digest(found["sha256"]))
 
 
 def _barrier(entry: object, what: str) -> Barrier:
@@ -359,32 +385,25 @@ def _check_names(manifest: Manifest) -> None:
     for decision in manifest.decisions:
         for outer, _ in decision.under:
             if outer not in known:
-                raise ValueError(f"{decision.name!r} is under {outer!r}, which is unknown")
-    for point in manifest.operating_points:
-        for name in point:
-            if name not in manifest.knobs:
-                raise ValueError(f"an operating point names {name!r}, which is not a knob")
+                where = f"{quoted(decision.name)} is under {quoted(outer)}"
+                raise ValueError(f"{where}, which is unknown")
+    _check_telemetry(manifest)
 
 
-def _one_of(options: tuple[str, ...], value: object, what: str) -> Any:  # noqa: ANN401
-    if value not in options:
-        raise ValueError(f"{what} is {value!r}, not {' or '.join(options)}")
-    return cast("Any", value)
-
-
-def _count(value: object, what: str) -> int:
-    count = want(int, value, what)
-    if count < 0:
-        raise ValueError(f"{what} is {count}")
-    return count
-
-
-def _number(value: object, what: str) -> float:
-    if isinstance(value, str) and value in {"inf", "-inf"}:
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise ValueError(f"{what} is {value!r}, not a number")
-    return value
+def _check_telemetry(manifest: Manifest) -> None:
+    """Reports are of all decisions or of none, by their own names, each by its own output."""
+    reported = manifest.telemetry
+    if not reported:
+        return
+    names = {decision.name for decision in manifest.decisions}
+    for name in reported:
+        if name not in names:
+            raise ValueError(f"telemetry reports {quoted(name)}, which is not a decision")
+    for decision in manifest.decisions:
+        if decision.name not in reported:
+            raise ValueError(f"telemetry does not report the decision {quoted(decision.name)}")
+    if len(set(reported.values())) != len(reported):
+        raise ValueError("telemetry reports two decisions by one output")
 
 
 def _damaged(where: str, reason: str) -> ArtifactError:

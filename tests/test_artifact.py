@@ -418,7 +418,7 @@ WRONG += [{"kind": "levels", "values": [{}], "default": 0}, [["x", "y"]], [1]]
 
 def test_wrong_types_anywhere_are_refused_in_one_line() -> None:
     full = dataclasses.replace(
-        MANIFEST, external_data=ExternalData("a.data", 1, "00"), budgets=BUDGETS
+        MANIFEST, external_data=ExternalData("a.data", 1, "0" * 64), budgets=BUDGETS
     )
     entry = json.loads(full.to_json())
     refused = 0
@@ -451,7 +451,7 @@ def test_what_is_no_manifest_is_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/b", "", "..", "C:x", "a\\b"])
 def test_a_weights_file_elsewhere_is_refused(name: str) -> None:
     entry = json.loads(MANIFEST.to_json())
-    entry["external_data"] = {"file": name, "bytes": 1, "sha256": "00"}
+    entry["external_data"] = {"file": name, "bytes": 1, "sha256": "0" * 64}
     with pytest.raises(ArtifactError, match="no file of the same folder"):
         Manifest.from_json(json.dumps(entry), "net.onnx")
 

