@@ -19,6 +19,7 @@ from dyncompile.errors import InputError
 from dyncompile.holding import report_on
 from dyncompile.jobs import Job
 from dyncompile.manifest import Manifest
+from dyncompile.passes.report_decisions import report_decisions
 from dyncompile.progress import Progress
 from dyncompile.sources import Lowered, Marked, read_source
 from dyncompile.targets import ort
@@ -51,7 +52,8 @@ def compiled(job: Job, progress: Progress) -> Compiled:
 
     A module is what the result is held against; of a file that is lowered already, the file
     itself, in ONNX Runtime; of a marked file, for TensorRT, its form for ONNX Runtime. A file that
-    is in this form already is checked, and left as it is.
+    is in this form already is checked, and left as it is, but for reports that are asked for. A
+    file that has reports keeps them.
 
     Raises:
         DyncompileError: the source cannot be read, captured or lowered, the target refuses
@@ -59,11 +61,15 @@ def compiled(job: Job, progress: Progress) -> Compiled:
     """
     source = read_source(job, progress)
     original = _original(job, source) if job.verify else None
+    had_reports = isinstance(source, Lowered) and bool(source.manifest.telemetry)
+    new_reports = job.telemetry and not had_reports
     changing = (*_forming(job, source), *_halving(job, source), *job.target.tailoring)
     graph = _graph_for(job.target, source.graph, changing, progress)
     manifest = _manifest(job, source, graph)
+    if had_reports or new_reports:
+        manifest = _with_reports(job.target, graph, manifest)
     report = None
-    if job.verify and (changing or isinstance(source, Marked)):
+    if job.verify and (changing or new_reports or isinstance(source, Marked)):
         report = report_on(graph, manifest, job, original, progress)
     if job.target.keeps_markers:
         attach_functions(graph)
@@ -99,6 +105,14 @@ def _graph_for(target: Target, graph: ir.Model, changing: Passes, progress: Prog
     for step in pipeline.run(graph, target.checking):
         progress(step.name, next(steps), count)
     return graph
+
+
+def _with_reports(target: Target, graph: ir.Model, manifest: Manifest) -> Manifest:
+    """Let a finished graph report its decisions, and see that its target takes that too."""
+    reports = report_decisions(graph, manifest.decisions)
+    for _ in pipeline.run(graph, target.checking):
+        pass
+    return dataclasses.replace(manifest, telemetry=reports)
 
 
 def _forming(job: Job, source: Marked | Lowered) -> Passes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from dyncompile.dialect import DECISION, ELSE, THEN
+from dyncompile.dialect import DECISION, ELSE, REPORT, THEN
 from dyncompile.macs import level_macs, node_macs, sizes
 from dyncompile.manifest import Side
 from dyncompile.passes.branch_notes import around
@@ -196,6 +196,8 @@ def _region(graph: ir.Graph, weights: dict[ir.Value, dict[ir.Value, int]]) -> _R
     own = _Work()
     choices = []
     for node in graph:
+        if REPORT in node.metadata_props:
+            continue
         bodies = list(graphs_of(node))
         if bodies:
             choices.append(_choice(node, bodies, weights))

@@ -17,6 +17,7 @@ __all__ = [
     "FOLDED",
     "LEVEL_MACS",
     "PINNED",
+    "REPORT",
     "THEN",
     "TURNED",
     "UNDER",
@@ -46,6 +47,7 @@ CUTS = "dyncompile.cuts"  # a node: as a marker does, it reads the decision that
 FOLDED = "dyncompile.folded"  # a decision: the same of selectors that passes made superfluous
 LEVEL_MACS = "dyncompile.level_macs"  # a node of run-time shapes: a decision, the MACs by option
 PINNED = "dyncompile.pinned"  # a node: it stays where it stands, and there is one of it
+REPORT = "dyncompile.report"  # a node: it is there to report the decision that it names
 TURNED = "dyncompile.turned"  # a gate: its name stands for the opposite of its decision
 THEN = "dyncompile.then"  # an If: the options that lead to its branches
 ELSE = "dyncompile.else"

@@ -41,6 +41,7 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
     budgets: Lowering = "auto",
     default_knobs: bool = False,
     external_data: bool | None = None,
+    telemetry: bool = False,
     progress: Progress | None = None,
 ) -> Report | None:
     """Compile a dynamic network to one file, and prove it equal to the model.
@@ -72,6 +73,8 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         default_knobs: Give knobs a default initializer, so that ONNX Runtime runs the file
             without feeding them.
         external_data: Whether weights go to a second file; None decides by size.
+        telemetry: Whether the file has one further output per decision, ``<decision>.option``,
+            that reports the option each call takes. A lowered file that has them keeps them.
         progress: Called with a step's name, what is done and what there is to do.
 
     Returns:
@@ -101,6 +104,7 @@ def export(  # noqa: PLR0913, PLR0917 - one entry point, every option by name
         target=chosen,
         budgets=budgets,
         fp16=fp16,
+        telemetry=telemetry,
     )
     made = compiled(job, progress or untold)
     if default_knobs:

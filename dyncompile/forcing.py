@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import onnx_ir as ir
 
-from dyncompile.dialect import CUTS, DECISION, Budget, Selector
+from dyncompile.dialect import CUTS, DECISION, REPORT, Budget, Selector
 from dyncompile.errors import GraphError
 from dyncompile.manifest import Decision
 from dyncompile.passes.branch_notes import TESTS, around
@@ -25,8 +25,9 @@ def force_decisions(
 
     ``markers.follow`` replaces a decision inside of the marker; a model that also computes
     with it (a count of the blocks that ran) still sees what it decided itself. So does this:
-    only the conditions of Ifs, markers, and cuts by a level read the input. That an If tests
-    the decision rightly is part of what a forced path shows.
+    only the conditions of Ifs, markers, cuts by a level, and reports of the decision read the
+    input. That an If tests the decision rightly is part of what a forced path shows, and so is
+    that it is reported rightly.
 
     Before: ``take = Greater(score, bound); n = Cast(take); y = If(take)``
     After: ``take = Greater(score, bound); n = Cast(take); y = If(skip.decision)``
@@ -75,7 +76,9 @@ def _reads_decision(node: ir.Node) -> int | None:
     """Return at which input a node acts on a decision, for every node but an If."""
     if Budget.from_node(node) is not None:
         return 1
-    return 0 if CUTS in node.metadata_props or Selector.from_node(node) is not None else None
+    is_report = REPORT in node.metadata_props and len(node.inputs) > 0  # constants read nothing
+    is_noted = CUTS in node.metadata_props or is_report
+    return 0 if is_noted or Selector.from_node(node) is not None else None
 
 
 class _Splitter:

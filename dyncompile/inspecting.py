@@ -34,13 +34,22 @@ _LOWERINGS = {
 }
 
 
-def values_table(model: ir.Model, knobs: Mapping[str, Knob]) -> Table:
-    """Show what the network reads, its knobs apart, and what it gives."""
+def values_table(
+    model: ir.Model, knobs: Mapping[str, Knob], reports: Collection[str] = ()
+) -> Table:
+    """Show what the network reads, its knobs apart, and what it gives.
+
+    Args:
+        model: The network.
+        knobs: Names of inputs that are left out.
+        reports: Names of the outputs that report decisions.
+    """
     table = Table("", "name", "type", title="Inputs and outputs", title_justify="left")
     for role, values in (("input", model.graph.inputs), ("output", model.graph.outputs)):
         for value in values:
             if value.name not in knobs:
-                table.add_row(role, plain(value.name), plain(_type(value)))
+                shown = "report" if role == "output" and value.name in reports else role
+                table.add_row(shown, plain(value.name), plain(_type(value)))
     return table
 
 

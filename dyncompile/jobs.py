@@ -41,6 +41,7 @@ class Job:
         fp16: Whether arithmetic becomes float16.
         sizes: Of a lowered file, the shapes to verify with where sizes are free, by input; others
             are 1.
+        telemetry: Whether the decisions of each call are outputs too.
 
     Raises:
         InputError: the target does not have what is asked for.
@@ -56,6 +57,7 @@ class Job:
     budgets: Lowering = "auto"
     fp16: bool = False
     sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    telemetry: bool = False
 
     def __post_init__(self) -> None:
         target = self.target
@@ -71,4 +73,10 @@ class Job:
                 f"target {target.name} has the types of the network.",
                 where="fp16",
                 remedy="Leave it out, or give the network in half precision: model.half().",
+            )
+        if self.telemetry and target.keeps_markers:
+            raise InputError(
+                f"target {target.name} is dense: a call takes no path that could be reported.",
+                where="telemetry",
+                remedy="Leave it out, and ask for it when the file is compiled.",
             )

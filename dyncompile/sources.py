@@ -20,6 +20,7 @@ from dyncompile.manifest import Manifest
 from dyncompile.optimizing.foreign import read_foreign
 from dyncompile.passes import NameUniquely, NoteDecisions
 from dyncompile.passes.drop_input_defaults import DropInputDefaults
+from dyncompile.passes.drop_reports import drop_reports
 from dyncompile.progress import Progress
 from dyncompile.targets.target import Target
 
@@ -40,7 +41,7 @@ class Lowered:
     """A graph whose decisions are control flow, and what is known of it.
 
     Attributes:
-        graph: As it was read, with notes of its decisions.
+        graph: As it was read, with notes of its decisions, and without reports of them.
         knobs: Those of its manifest, or as they were given.
         manifest: Its own; of a file made elsewhere, what its notes say.
         where: The file.
@@ -83,6 +84,7 @@ def _read(path: Path, given: Mapping[str, Knob], target: Target) -> Marked | Low
     if manifest is None:
         return _foreign(path, given)
     DropInputDefaults()(graph)
+    drop_reports(graph, manifest.telemetry.values())
     return Lowered(graph, {**manifest.knobs, **given}, manifest, str(path))
 
 

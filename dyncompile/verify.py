@@ -40,7 +40,7 @@ from dyncompile.knobs import Threshold
 from dyncompile.manifest import Decision, Manifest, OperatingPoint
 from dyncompile.margins import fetch_scores
 from dyncompile.passes.decision_values import following
-from dyncompile.passes.report_decisions import report_decisions
+from dyncompile.passes.report_decisions import always_reported, report_decisions
 from dyncompile.paths import DecisionTree, chosen_paths
 from dyncompile.paths import Path as Taken
 from dyncompile.probe import Probe
@@ -170,6 +170,9 @@ def verify(
     alone are driven by the operating point. A marked artifact is dense, and only decides
     freely.
 
+    What an artifact with telemetry decides is read from its own reports; along a forced path,
+    they have to report this path.
+
     Outputs agree if ``|difference| <= tolerance * max(1, largest element)``, types and shapes
     are equal, and NaN and infinities stand at the same places.
 
@@ -221,7 +224,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         self._decisions = {decision.name: decision for decision in self.manifest.decisions}
-        self._names = [str(value.name) for value in self.model.graph.outputs]
+        reports = set(self.manifest.telemetry.values())
+        names = (str(value.name) for value in self.model.graph.outputs)
+        self._names = [name for name in names if name not in reports]
         self._met: dict[int, set[str]] = {}  # by operating point
         self.tolerance = self._tolerance(self.manifest.precision)
 
@@ -263,7 +268,9 @@ class _Run:
 
     def _free_session(self) -> tuple[Probe, dict[str, str]]:
         copy = self.model.clone()
-        outputs = report_decisions(copy, self._decisions.values()) if self._is_single() else {}
+        outputs = dict(self.manifest.telemetry)
+        if self._is_single() and not outputs:
+            outputs = report_decisions(copy, self._decisions.values())
         return self._session(copy), outputs
 
     def _is_single(self) -> bool:
@@ -340,6 +347,7 @@ class _Run:
         """Compare along paths, and return how many there were and whether they were all."""
         drivable = [d for d in self._drivable() if d.name not in unforced]
         names = {decision.name for decision in drivable}
+        reported = self._reported(unforced)
         jobs, complete = self._jobs(tree, points, names)
         copy = self.model.clone()
         inputs = force_decisions(copy, drivable)
@@ -353,9 +361,20 @@ class _Run:
                 wanted, _ = self._follow(
                     number, point, self._with_aliases(forced, self._met[point_number])
                 )
-                self._compare(got, wanted, _place(number, point, path))
+                place = _place(number, point, path)
+                self._compare(got, wanted, place)
+                for name in reported & path.keys():
+                    _check_report(name, path[name], int(got[self.manifest.telemetry[name]]), place)
         self.progress("paths", len(jobs), len(jobs))
         return len(jobs), complete
+
+    def _reported(self, unforced: Sequence[str]) -> set[str]:
+        """Return the decisions that the artifact itself reports wherever a path has them."""
+        if not self.manifest.telemetry:
+            return set()
+        known = self._decisions.keys() - set(unforced)
+        asked = [self._decisions[name] for name in known]
+        return always_reported(self.model, asked, known)
 
     def _jobs(
         self, tree: DecisionTree, points: Sequence[OperatingPoint], names: set[str]
@@ -439,6 +458,16 @@ class _Run:
                     " report it.",
                 )
             self.largest = max(self.largest, found)
+
+
+def _check_report(name: str, taken: int, report: int, where: str) -> None:
+    if report != taken:
+        said = f"{report}" if report >= 0 else "not reached"
+        raise VerificationError(
+            f"the artifact reports that the decision {name!r} is {said}, where it is {taken}.",
+            where=where,
+            remedy="Export the network again, or report this: the artifact is wrong.",
+        )
 
 
 def _check_samples(model: ir.Model, manifest: Manifest, samples: Sequence[Sample]) -> None:

@@ -55,6 +55,7 @@ _MOST_LINES = 8
     metavar="NAME=LEAST,BEST,MOST",
     help="Sizes of an input, as in x=1x3x32x32,4x3x32x32,8x3x32x32; one is all three.",
 )
+@click.option("--telemetry", is_flag=True, help="Report what each call decides, as outputs.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
@@ -80,6 +81,7 @@ def build_command(  # noqa: PLR0913 - click gives them by name
     fp16: bool,
     budgets: Lowering,
     shapes: tuple[str, ...],
+    telemetry: bool,
     timeout: float,
     memory: int | None,
     timing_cache: Path | None,
@@ -107,6 +109,7 @@ def build_command(  # noqa: PLR0913 - click gives them by name
             fp16=fp16,
             budgets=budgets,
             shapes=sizes,
+            telemetry=telemetry,
             samples=given.samples,
             verify=not no_verify,
             timeout=timeout,

@@ -36,6 +36,8 @@ def print_engine(file: Path, engine: Engine, console: Console) -> None:
     chips = ", ".join(engine.chips) or "the chips that it builds for by default"
     console.print(f"Built for: {plain(chips)}")
     console.print(f"Precision: {plain(engine.precision)}")
+    if manifest.telemetry:
+        console.print("Telemetry: each call reports the option that every decision took.")
     console.print(bindings_table(engine))
     if manifest.knobs:
         console.print(knobs_table(manifest.knobs))
@@ -53,7 +55,8 @@ def bindings_table(engine: Engine) -> Table:
         role = "knob" if binding.name in engine.manifest.knobs else "input"
         table.add_row(role, *_row(binding))
     for binding in engine.outputs:
-        table.add_row("output", *_row(binding))
+        is_report = binding.name in engine.manifest.telemetry.values()
+        table.add_row("report" if is_report else "output", *_row(binding))
     return table
 
 

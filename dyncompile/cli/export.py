@@ -36,6 +36,7 @@ from dyncompile.passes.specialise_levels import Lowering
 )
 @click.option("--default-knobs", is_flag=True, help="Let ONNX Runtime run it without knobs.")
 @click.option("--external-data", is_flag=True, help="Keep the weights in OUTPUT.data.")
+@click.option("--telemetry", is_flag=True, help="Report what each call decides, as outputs.")
 @click.option("-o", "--output", type=FILE, required=True, metavar="NET.onnx")
 def export_command(  # noqa: PLR0913 - click gives them by name
     *,
@@ -44,6 +45,7 @@ def export_command(  # noqa: PLR0913 - click gives them by name
     budgets: Lowering,
     default_knobs: bool,
     external_data: bool,
+    telemetry: bool,
     no_verify: bool,
     output: Path,
     **source: Any,  # noqa: ANN401
@@ -70,6 +72,7 @@ def export_command(  # noqa: PLR0913 - click gives them by name
             budgets=budgets,
             default_knobs=default_knobs,
             external_data=external_data or None,
+            telemetry=telemetry,
             progress=progress,
         )
     written, manifest = artifact.read(output)

@@ -39,7 +39,10 @@ def print_artifact(file: Path, model: ir.Model, manifest: Manifest, console: Con
     whole = cost.total(model)
     console.print(f"Whole network: {spell(whole)}")
     console.print(f"Always runs: {spell(cost.always(model), whole)}")
-    console.print(values_table(model, manifest.knobs))
+    if manifest.telemetry:
+        console.print("Telemetry: each call reports the option that every decision took.")
+    reports = manifest.telemetry.values()
+    console.print(values_table(model, manifest.knobs, reports))
     if manifest.knobs:
         console.print(knobs_table(manifest.knobs))
     if manifest.target == "marked":  # what a side costs is known once it is compiled

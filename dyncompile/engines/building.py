@@ -82,6 +82,7 @@ def build(  # noqa: PLR0913 - one entry point, every option by name
     budgets: Lowering = "auto",
     shapes: Mapping[str, ShapeRange | Sequence[Sequence[int]]] | None = None,
     dynamic_shapes: Mapping[str, Any] | Sequence[Any] | None = None,
+    telemetry: bool = False,
     samples: Samples | None = None,
     verify: bool = True,
     timeout: float | None = 1800.0,
@@ -110,6 +111,7 @@ def build(  # noqa: PLR0913 - one entry point, every option by name
             most, or one for all three. Of a module, the dimensions that differ become dynamic.
             For an integer input that sizes are computed from, its values.
         dynamic_shapes: As for ``export``, where ``shapes`` do not say enough.
+        telemetry: As for ``export``; without it an engine does not report its decisions.
         samples: As for ``export``.
         verify: Whether to hold the graph against its source before it is built.
         timeout: Seconds that the builder may take; None waits.
@@ -151,6 +153,7 @@ def build(  # noqa: PLR0913 - one entry point, every option by name
         budgets=budgets,
         fp16=fp16,
         sizes={name: sizes.best for name, sizes in given.items()},
+        telemetry=telemetry,
     )
     made = compiled(job, tell)
     sizes, values = ranges(made.graph, made.manifest, given)

@@ -26,6 +26,7 @@ from dyncompile.measuring.points import Sweeps, has_range, measured_points
 from dyncompile.measuring.routes import Routes, find_routes
 from dyncompile.measuring.setups import measure_setup, read_setups
 from dyncompile.passes.decision_values import following
+from dyncompile.passes.drop_reports import drop_reports
 from dyncompile.progress import Progress, untold
 from dyncompile.samples import data_inputs
 
@@ -121,7 +122,8 @@ def bench(  # noqa: PLR0913 - one entry point, every option by name
         )
         routes = find_routes(model, manifest, settings, others.markers)
         by_knobs = following(model, manifest.decisions, manifest.knobs)
-        measured = Measured(model, manifest, found.samples, seconds, say)
+        reports = tuple(manifest.telemetry.values())
+        measured = Measured(model, manifest, found.samples, seconds, say, reports)
         done, notes = [], []
         for setup in setups:
             result, left_out = measure_setup(
@@ -158,6 +160,7 @@ def _read(file: Path) -> tuple[ir.Model, Manifest]:
         )
     for name in manifest.knobs:  # a default would keep it from being fed
         model.graph.initializers.pop(name, None)
+    drop_reports(model, manifest.telemetry.values())
     return model, manifest
 
 

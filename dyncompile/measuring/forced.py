@@ -40,6 +40,7 @@ class Measured:
         samples: Inputs by name, without the knobs.
         seconds: Time to spend on each thing that is timed.
         progress: Called with a step's name, what is done and what there is to do.
+        reports: Outputs of the file that report decisions; the model has none.
     """
 
     model: ir.Model
@@ -47,6 +48,7 @@ class Measured:
     samples: Sequence[Feeds]
     seconds: float
     progress: Progress
+    reports: tuple[str, ...] = ()
 
     def feeds(self, number: int, point: Mapping[str, Any]) -> dict[str, Array]:
         """Return a sample and the knobs at a point."""

@@ -65,16 +65,18 @@ class OnnxPeer:
         label: What it goes by.
         words: What it is.
         content: The network.
+        reports: Its outputs that report decisions.
     """
 
     label: str
     words: str
     content: Content
+    reports: tuple[str, ...] = ()
 
     def open(self, setup: Setup, feeds: Feeds) -> OpenPeer:
         """Load it."""
         del feeds
-        return open_network(self.content, setup, self.label)
+        return open_network(self.content, setup, self.label, reports=self.reports)
 
 
 def read_peer(path: Path, known: Collection[str]) -> OnnxPeer:
@@ -88,7 +90,7 @@ def read_peer(path: Path, known: Collection[str]) -> OnnxPeer:
         ArtifactError: missing or damaged.
         InputError: it reads what the artifact does not.
     """
-    model, _ = artifact.read(path)
+    model, manifest = artifact.read(path)
     defaults = model.graph.initializers
     unknown = [str(v.name) for v in model.graph.inputs if v.name not in {*known, *defaults}]
     if unknown:
@@ -97,4 +99,5 @@ def read_peer(path: Path, known: Collection[str]) -> OnnxPeer:
             where=f"--against {path}",
             remedy="Give a file with the same inputs, by name.",
         )
-    return OnnxPeer(path.name, "another ONNX file", str(path))
+    reports = () if manifest is None else tuple(manifest.telemetry.values())
+    return OnnxPeer(path.name, "another ONNX file", str(path), reports)

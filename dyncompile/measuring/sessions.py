@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Content", "Opened", "content_of", "open_network"]
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -34,10 +34,12 @@ class Opened:
     Attributes:
         session: The session.
         label: What errors name.
+        reports: Outputs that report decisions: they are made in every call, and not returned.
     """
 
     session: Any
     label: str
+    reports: frozenset[str] = frozenset()
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -48,7 +50,8 @@ class Opened:
     @property
     def outputs(self) -> list[str]:
         """Names of what it gives."""
-        return [value.name for value in self.session.get_outputs()]
+        names = (value.name for value in self.session.get_outputs())
+        return [name for name in names if name not in self.reports]
 
     def call(self, feeds: Feeds) -> Call:
         """Return the call that an application makes."""
@@ -76,7 +79,7 @@ class Opened:
             InputError: ONNX Runtime fails.
         """
         try:
-            arrays = self.session.run(None, self._known(feeds))
+            arrays = self.session.run(self.outputs, self._known(feeds))
         except Exception as error:  # its errors share no class of their own
             raise InputError(
                 f"ONNX Runtime refuses this call: {one_line(error)}.",
@@ -120,7 +123,12 @@ def content_of(model: ir.Model, label: str, stack: ExitStack) -> Content:
 
 
 def open_network(
-    content: Content, setup: Setup, label: str, *, profile: Path | None = None
+    content: Content,
+    setup: Setup,
+    label: str,
+    *,
+    profile: Path | None = None,
+    reports: Collection[str] = (),
 ) -> Opened:
     """Load a network.
 
@@ -129,6 +137,7 @@ def open_network(
         setup: Threads and providers.
         label: What errors name.
         profile: Where ONNX Runtime writes what every node took.
+        reports: Outputs that report decisions.
 
     Raises:
         TargetError: ONNX Runtime or the provider is missing, or refuses the network.
@@ -158,4 +167,4 @@ def open_network(
             where=label,
             remedy="Check the file, threads and providers.",
         ) from error
-    return Opened(session, label)
+    return Opened(session, label, frozenset(reports))

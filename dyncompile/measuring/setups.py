@@ -31,7 +31,7 @@ from dyncompile.measuring.free import Ran, Times, run_freely, summarise, time_fr
 from dyncompile.measuring.peers import OpenPeer
 from dyncompile.measuring.profiling import profile
 from dyncompile.measuring.routes import Routes
-from dyncompile.measuring.sessions import Feeds, content_of, open_network
+from dyncompile.measuring.sessions import Feeds, Opened, content_of, open_network
 from dyncompile.paths import DecisionTree
 from dyncompile.paths import Path as Taken
 from dyncompile.runtime import Net, load
@@ -143,8 +143,12 @@ class _Run:
             self._compare(opened, peer.label, ran.point)
         return peers
 
+    def _open(self) -> Opened:
+        reports = self._measured.reports
+        return open_network(str(self._net.path), self._setup, ARTIFACT, reports=reports)
+
     def _compare(self, peer: OpenPeer, label: str, point: OperatingPoint) -> None:
-        own = open_network(str(self._net.path), self._setup, ARTIFACT)
+        own = self._open()
         for number in range(min(_COMPARED, len(self._data.samples))):
             feeds = self._measured.feeds(number, point)
             try:
@@ -168,7 +172,7 @@ class _Run:
         self, ran: Sequence[Ran], peers: Mapping[str, OpenPeer]
     ) -> tuple[list[PointFound], dict[str, OtherFound], tuple[int, ...]]:
         """Time all points and peers in turns; return also the samples, by number."""
-        own = open_network(str(self._net.path), self._setup, ARTIFACT)
+        own = self._open()
         opened: dict[object, tuple[OpenPeer, OperatingPoint]] = {
             k: (own, one.point) for k, one in enumerate(ran)
         }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_REACHED", "report_decisions"]
+__all__ = ["NOT_REACHED", "always_reported", "report_decisions"]
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from dyncompile.dialect import DECISION, REPORT
 from dyncompile.manifest import Decision
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
 
@@ -19,12 +20,13 @@ _IF_BRANCHES = ("then_branch", "else_branch")
 
 
 def report_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str, str]:
-    """Add one output ``int64[]`` per decision to the main graph; for copies in memory.
+    """Add one output ``int64[]`` per decision to the main graph.
 
     The output is the option taken (0 or 1 for a gate), or -1 where the call did not come to
     the point at which the decision is computed. Reports leave a branch as further outputs of
     its If; where clones of one decision sit in several branches, the one that ran reports. A
     decision computed inside the body of a Loop or Scan has no single option, and reports -1.
+    ``drop_reports`` takes all of this back.
 
     Before: ``y = If(outer) { t = Greater(a, b); y1 = If(t) ... } else { ... }``
     After: ``y, inner = If(outer) { ...; option = Cast(t) } else { ...; -1 }``
@@ -34,16 +36,17 @@ def report_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str
         decisions: Those to report, as in its manifest.
 
     Returns:
-        For each decision, its output.
+        For each decision, its output: ``<decision>.option``, numbered if the name is taken.
 
     Raises:
         GraphError: the graph lacks a value that a decision names.
     """
     values = values_by_name(model)
+    nodes = {node.name for node in model.graph.all_nodes() if node.name}
     branches = _branches(model.graph)
     outputs: dict[str, str] = {}
     for decision in decisions:
-        write = _Writer(decision, values)
+        write = _Writer(decision, values, nodes)
         options = defaultdict(list)
         for name in decision.values:
             value = require_value(values, name, decision.name)
@@ -56,6 +59,38 @@ def report_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str
         model.graph.outputs.append(report)
         outputs[decision.name] = report.name or ""
     return outputs
+
+
+def always_reported(
+    model: ir.Model, decisions: Iterable[Decision], known: Collection[str]
+) -> set[str]:
+    """Return the decisions that are reported by every call whose path has them.
+
+    These are computed in the main graph, or in branches of known decisions alone: not inside of
+    loops, nor of an If of which a path says nothing.
+
+    Args:
+        model: A lowered graph.
+        decisions: Those asked for.
+        known: Names of the decisions that paths speak of.
+
+    Raises:
+        GraphError: the graph lacks a value that a decision names.
+    """
+    values = values_by_name(model)
+    branches = _branches(model.graph)
+    within: dict[ir.Graph | None, bool] = {model.graph: True}
+    for graph, place in branches.items():  # outer ones first
+        name = place.node.metadata_props.get(DECISION)
+        within[graph] = within[place.outer] and name in known
+    return {
+        decision.name
+        for decision in decisions
+        if all(
+            within.get(require_value(values, name, decision.name).graph, False)
+            for name in decision.values
+        )
+    }
 
 
 @dataclass(frozen=True)
@@ -88,15 +123,24 @@ class _Writer:
 
     decision: Decision
     values: dict[str, ir.Value]
+    nodes: set[str]
 
     def option(self, graph: ir.Graph, value: ir.Value) -> ir.Value:
         """Return the decision as the number of the option taken."""
-        number = self._add(graph, "Cast", [value], to=ir.DataType.INT64)
+        number = value
+        if value.dtype != ir.DataType.INT64:
+            number = self._add(graph, "Cast", [value], to=ir.DataType.INT64)
+            number.shape = value.shape
         if self.decision.kind == "switch":  # an index beyond the last option means the last
             last = len(self.decision.sides) - 1
             bounds = [self._constant(graph, bound) for bound in (0, last)]
             number = self._add(graph, "Clip", [number, *bounds])
-        number = self._add(graph, "Reshape", [number, self._constant(graph, [])])
+            number.shape = value.shape
+        if value.shape is None:
+            number = self._add(graph, "Reshape", [number, self._constant(graph, [])])
+        elif len(value.shape):
+            axes = self._constant(graph, list(range(len(value.shape))))
+            number = self._add(graph, "Squeeze", [number, axes])
         number.shape = ir.Shape([])
         return number
 
@@ -137,10 +181,13 @@ class _Writer:
         inputs: list[ir.Value],
         **attributes: ir.TensorProtocol | int,
     ) -> ir.Value:
-        node = ir.node(op_type, inputs, attributes)
+        notes = {REPORT: self.decision.name}
+        node = ir.node(op_type, inputs, attributes, metadata_props=notes)
         output = node.outputs[0]
         output.dtype = ir.DataType.INT64
         self.rename(output, f"{self.decision.name}.{op_type.lower()}")
+        node.name = unused_name(output.name or "", self.nodes)
+        self.nodes.add(node.name)
         graph.append(node)
         return output
 

@@ -43,7 +43,7 @@ def open_engine(path: Path) -> EngineRunner:
                 remedy="Free memory of the GPU, or build the engine for it again.",
             )
         execution = Execution(trt, cuda, gpu, opened, (inputs, outputs), lambda: last_words(trt))
-    return EngineRunner(path, description, gpu, trt.__version__, inputs, execution)
+    return EngineRunner(path, description, gpu, trt.__version__, inputs, outputs, execution)
 
 
 def _opened(trt: Handle, engine: Handle, runtime: Handle, description: Engine, gpu: Gpu) -> Opened:
@@ -65,6 +65,7 @@ class EngineRunner:
         gpu: What it runs on.
         version: Of the package that runs it.
         ports: Its inputs.
+        results: Its outputs.
         execution: What runs it.
     """
 
@@ -73,6 +74,7 @@ class EngineRunner:
     gpu: Gpu
     version: str
     ports: tuple[Port, ...]
+    results: tuple[Port, ...]
     execution: Execution
 
     @property
@@ -100,6 +102,10 @@ class EngineRunner:
         """Names of what it gives, in order."""
         return tuple(binding.name for binding in self.description.outputs)
 
+    def output_spec(self, name: str) -> InputSpec:
+        """Return the type and shape of an output."""
+        return next(port.spec for port in self.results if port.name == name)
+
     @property
     def providers(self) -> tuple[str, ...]:
         """The GPU."""
@@ -115,9 +121,9 @@ class EngineRunner:
         return Conditions.here(f"{self.runtime} {self.version}", None, self.providers)
 
     def reporting(self) -> tuple[Run, list[str]]:
-        """Refuse: what an engine decides stays inside of it."""
+        """Refuse: an engine reports what it was built to report, and nothing else."""
         raise TargetError(
-            "an engine does not report its decisions.",
+            "an engine that was built without telemetry does not report its decisions.",
             where=str(self.path),
-            remedy="Trace the .onnx file of the network.",
+            remedy="Build it with --telemetry, or trace the .onnx file of the network.",
         )

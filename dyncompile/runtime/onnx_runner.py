@@ -71,6 +71,11 @@ class OnnxRunner:
         """Names of what it gives, in order."""
         return tuple(output.name for output in self.session.get_outputs())
 
+    def output_spec(self, name: str) -> InputSpec:
+        """Return the type and shape of an output."""
+        (spec,) = _specs([output for output in self.session.get_outputs() if output.name == name])
+        return spec
+
     @property
     def run(self) -> Run:
         """What runs it: the method of the session itself."""

@@ -45,6 +45,9 @@ class Runner(Protocol):
     def outputs(self) -> tuple[str, ...]:
         """Names of what it gives, in order."""
 
+    def output_spec(self, name: str) -> InputSpec:
+        """Return the type and shape of an output."""
+
     @property
     def providers(self) -> tuple[str, ...]:
         """What it runs on."""

@@ -96,7 +96,7 @@ class Net:
         decisions: What the network decides at run time.
         operating_points: Values of the knobs at which the artifact was verified.
         inputs: Names of the data inputs, in order.
-        outputs: Names of the outputs, in order.
+        outputs: Names of the outputs, in order, without those that report decisions.
         providers: The execution providers in use; of an engine, the GPU.
     """
 
@@ -114,7 +114,9 @@ class Net:
         self.decisions: tuple[Decision, ...] = manifest.decisions
         self.operating_points: tuple[OperatingPoint, ...] = manifest.operating_points
         self.inputs = tuple(spec.name for spec in data)
-        self.outputs = runner.outputs
+        reports = manifest.telemetry
+        _check_reports(reports, runner)
+        self.outputs = tuple(n for n in runner.outputs if n not in set(reports.values()))
         self.providers = runner.providers
         self._arguments = Arguments(data, self.knobs)
         self._feed = self._arguments.feed
@@ -124,6 +126,8 @@ class Net:
         self._stamp = loaded
         self._lock = threading.Lock()
         self._tracing: tuple[Run, list[str]] | None = None
+        if reports or not self.decisions:
+            self._tracing = runner.run, [reports[decision.name] for decision in self.decisions]
         self._calibrator = Calibrator(
             data,
             self.knobs,
@@ -160,8 +164,9 @@ class Net:
     def trace(self, /, *inputs: object, **named: object) -> tuple[Outputs, dict[str, int]]:
         """Run the network and report the path it took; arguments as for a call.
 
-        Works on a second session, which the first call builds (it needs ``onnx-ir``). Use it
-        to look, not to serve: the reports cost a little.
+        A file that was exported with ``telemetry`` reports it in every call, and a trace costs
+        what a call does. Otherwise it works on a second session, which the first call builds (it
+        needs ``onnx-ir``): use it to look, not to serve.
 
         Returns:
             The outputs, and for each decision the option taken: 0 or 1 for a gate (1 is on),
@@ -171,12 +176,14 @@ class Net:
             InputError: an input is missing or does not fit.
             KnobError: a knob is unknown or out of range.
             ArtifactError: the file is not the one that was loaded any more.
-            TargetError: an engine cannot report its decisions.
+            TargetError: the GPU fails, or an engine was built without telemetry.
         """
         feed = self._feed(inputs, named)
         run, reports = self._tracing_run()
         try:
             results = run([*self._output_names, *reports], feed)
+        except DyncompileError:
+            raise
         except Exception as error:
             raise self._refused(error) from error
         count = len(self._output_names)
@@ -305,6 +312,20 @@ class Net:
             where=str(self.path),
             remedy="Check the inputs.",
         )
+
+
+def _check_reports(reports: Mapping[str, str], runner: Runner) -> None:
+    for decision, name in reports.items():
+        expected = InputSpec(name, np.dtype(np.int64), ())
+        found = runner.output_spec(name) if name in runner.outputs else None
+        if found != expected:
+            has = "has no such output" if found is None else f"has it as {found}"
+            raise ArtifactError(
+                f"the manifest has the output {name!r} report {decision!r} as {expected}; the"
+                f" graph {has}.",
+                where=str(runner.path),
+                remedy="Export the network again.",
+            )
 
 
 def _check_knobs(knobs: Mapping[str, Knob], places: Mapping[str, InputSpec], path: Path) -> None:

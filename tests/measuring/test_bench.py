@@ -337,6 +337,27 @@ def test_another_onnx_file_runs_beside_it(made: Made, tmp_path: Path) -> None:
     assert "taken from the artifact" in found.others[STATIC]
 
 
+@pytest.mark.parametrize("measured", ["told", "plain"])
+def test_a_file_with_telemetry_is_compared_by_the_outputs_of_the_model(
+    measured: str, made: Made, tmp_path: Path
+) -> None:
+    told = tmp_path / "told.onnx"
+    example = (torch.zeros(1, WIDTH),)
+    dyncompile.export(exits(), example, told, verify=False, telemetry=True)
+    file, other = (told, made.net) if measured == "told" else (made.net, told)
+    found = dyncompile.bench(file, against=other, data=made.data, sweeps=SWEEP, **QUICK)
+    plain = dyncompile.bench(made.net, data=made.data, sweeps=SWEEP, **QUICK)
+    (setup,), (wanted,) = found.setups, plain.setups
+    assert set(setup.others) == {DEAREST, other.name}
+    assert [(one.path, one.macs) for one in setup.paths] == [
+        (one.path, one.macs) for one in wanted.paths
+    ]
+    assert [(one.right, one.taken) for one in setup.points] == [
+        (one.right, one.taken) for one in wanted.points
+    ]
+    assert found.decisions == plain.decisions
+
+
 def test_decisions_without_a_marker_are_not_forced_and_said_so(tmp_path: Path) -> None:
     torch.manual_seed(4)
     net = Masked().eval()

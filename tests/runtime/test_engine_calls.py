@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dyncompile.errors import InputError, KnobError, TargetError
+from dyncompile.errors import ArtifactError, InputError, KnobError, TargetError
 from dyncompile.manifest import Manifest
 from dyncompile.runtime import load
 from dyncompile.runtime.engine_loading import last_words, logger
@@ -350,8 +350,30 @@ def test_a_trace_is_refused(machine: Machine) -> None:
     with pytest.raises(TargetError) as caught:
         net.trace(X)
     assert str(caught.value) == (
-        f"{net.path}: an engine does not report its decisions. Trace the .onnx file of the network."
+        f"{net.path}: an engine that was built without telemetry does not report its decisions."
+        " Build it with --telemetry, or trace the .onnx file of the network."
     )
+
+
+def test_an_engine_with_telemetry_reports_in_every_call(machine: Machine) -> None:
+    told = replace(MANIFEST, telemetry={"exit": "count"})
+    network = scaling()
+    net = load(machine.write(network, told))
+    assert net.outputs == ("y",)
+    np.testing.assert_array_equal(net(X, level=1), expected(X, 1))
+    y, path = net.trace(X, level=1)
+    np.testing.assert_array_equal(y, expected(X, 1))
+    assert path == {"exit": X.size}
+    assert network.enqueued == 2
+    network.fails = "the reason"
+    with pytest.raises(TargetError, match="does not run: the reason"):
+        net.trace(X)
+
+
+def test_an_engine_whose_output_cannot_report_is_refused(machine: Machine) -> None:
+    path = machine.write(scaling(), replace(MANIFEST, telemetry={"exit": "y"}))
+    with pytest.raises(ArtifactError, match=r"report 'exit' as int64\[\]; the graph has it as"):
+        load(path)
 
 
 def test_latencies_and_budgets(machine: Machine) -> None:

@@ -76,6 +76,27 @@ def test_levels_are_turned(tmp_path: Path, gpu: Gpu) -> None:
         check(engine, portable, rng.normal(size=(1, 4)).astype(np.float32), {"level": level})
 
 
+@pytest.mark.parametrize("module", [Skipping, Leveled], ids=["gate and exit", "levels"])
+def test_a_trace_tells_the_path_of_this_call(
+    tmp_path: Path, gpu: Gpu, module: type[nn.Module]
+) -> None:
+    x = image() if module is Skipping else image()[0, :1, 0, :4]
+    path, told = tmp_path / "net.engine", tmp_path / "told.onnx"
+    dyncompile.export(module(), {"x": x}, told, target="tensorrt", telemetry=True)
+    try:
+        dyncompile.build(told, path, chips=(gpu.chip,))
+    except TargetError:  # not on the builder's list
+        dyncompile.build(told, path)
+    engine, portable = load(path), load(told)
+    for number in range(8 * ROUNDS):
+        sign = 1 if number // ROUNDS % 2 else -1
+        array = (sign * (np.abs(x.numpy()) + 0.1)).astype(np.float32)
+        got, taken = engine.trace(array)
+        wanted, known = portable.trace(array)
+        assert taken == known
+        np.testing.assert_allclose(got, wanted, atol=CLOSE, rtol=CLOSE)
+
+
 @pytest.mark.parametrize("budgets", ["switch", "chain"])
 def test_sizes_and_budgets_are_turned(tmp_path: Path, gpu: Gpu, budgets: str) -> None:
     options: Any = {"shapes": {"x": SIZES}, "budgets": budgets}
