@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyncompile.errors import ArtifactError, KnobError
+from dyncompile.json_fields import count, number, parse, want
 from dyncompile.knobs import Knob
 from dyncompile.machine import processor
 from dyncompile.manifest import OperatingPoint
@@ -134,16 +135,16 @@ class Calibration:
             ArtifactError: something else, damaged, or written by a newer version.
         """
         try:
-            entry = json.loads(text)
-            if entry["format"] != FORMAT:
-                raise ValueError(f"its format is {entry['format']!r}")  # noqa: TRY301
+            entry = want(dict, parse(text), "a calibration")
+            if want(int, entry["format"], "format") != FORMAT:
+                raise ValueError(f"its format is {entry['format']}")  # noqa: TRY301
             return cls(
-                _conditions(entry["conditions"]),
+                _conditions(want(dict, entry["conditions"], "conditions")),
                 _point(entry["defaults"]),
-                tuple(map(_latency, entry["latencies"])),
-                str(entry["date"]),
+                tuple(map(_latency, want(list, entry["latencies"], "latencies"))),
+                want(str, entry["date"], "date"),
             )
-        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        except (KeyError, ValueError) as error:
             raise ArtifactError(
                 "no latencies that this version can read.",
                 where=where,
@@ -201,29 +202,34 @@ def _writable(value: object) -> object:
 
 def _conditions(entry: Mapping[str, Any]) -> Conditions:
     threads = entry["threads"]
+    providers = want(list, entry["providers"], "providers")
     return Conditions(
-        processor=str(entry["processor"]),
-        cores=int(entry["cores"]),
-        runtime=str(entry["runtime"]),
-        threads=None if threads is None else int(threads),
-        providers=tuple(map(str, entry["providers"])),
+        processor=want(str, entry["processor"], "processor"),
+        cores=want(int, entry["cores"], "cores"),
+        runtime=want(str, entry["runtime"], "runtime"),
+        threads=None if threads is None else want(int, threads, "threads"),
+        providers=tuple(want(str, provider, "a provider") for provider in providers),
     )
 
 
-def _latency(entry: Mapping[str, Any]) -> Latency:
-    median, mean, p95 = (float(entry[name]) for name in ("median_ms", "mean_ms", "p95_ms"))
-    calls, samples = int(entry["calls"]), int(entry["samples"])
+def _latency(entry: object) -> Latency:
+    found = want(dict, entry, "a latency")
+    median, mean, p95 = (number(found[name], name) for name in ("median_ms", "mean_ms", "p95_ms"))
+    calls, samples = (count(found[name], name) for name in ("calls", "samples"))
+    drawn = found["drawn"]
     if not (all(0 <= ms < math.inf for ms in (median, mean, p95)) and min(calls, samples) > 0):
-        raise ValueError(f"{entry} is no latency")
-    return Latency(_point(entry["point"]), median, mean, p95, calls, samples, bool(entry["drawn"]))
+        raise ValueError(f"{found} is no latency")
+    if not isinstance(drawn, bool):
+        raise ValueError(f"drawn is {type(drawn).__name__}, not bool")  # noqa: TRY004
+    return Latency(_point(found["point"]), median, mean, p95, calls, samples, drawn)
 
 
-def _point(entry: Mapping[str, Any]) -> OperatingPoint:
+def _point(entry: object) -> OperatingPoint:
     return {
-        str(name): [float(one) for one in value] if isinstance(value, list) else _number(value)
-        for name, value in dict(entry).items()
+        name: [number(one, name) for one in value]
+        if isinstance(value, list)
+        else value
+        if type(value) is int
+        else number(value, name)
+        for name, value in want(dict, entry, "a point").items()
     }
-
-
-def _number(value: float | str) -> int | float:
-    return value if isinstance(value, int) else float(value)

@@ -91,5 +91,6 @@ def _weight(deviation: float) -> float:
     low, high = _WEIGHTS
     if deviation <= 0:
         return high
-    share = (_WANTED_NOISE / deviation) ** 2
+    ratio = _WANTED_NOISE / deviation
+    share = ratio * ratio  # a power is rounded otherwise, and not everywhere alike
     return min(max(2 * share / (1 + share), low), high)
