@@ -1,0 +1,1 @@
+set(dyncompile_version 0.1.0)

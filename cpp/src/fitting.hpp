@@ -1,0 +1,26 @@
+// Whether a tensor goes with an input or output.
+#ifndef DYNCOMPILE_SRC_FITTING_HPP
+#define DYNCOMPILE_SRC_FITTING_HPP
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "dyncompile/outputs.hpp"
+
+namespace dyncompile::detail {
+
+constexpr std::size_t usual_count = 16;  // of inputs, outputs or thresholds: no allocation
+
+/// The names, or "none".
+std::string names_of(const std::vector<Port>& ports);
+
+/// Throws InputError if the view is of another type than the port, or, unless any will do, of
+/// another shape, or has no memory. `role` is "input" or "output".
+void check_fit(const Port& port, const char* role, const View<const void*>& view,
+               bool any_shape = false);
+void check_fit(const Port& port, const char* role, const View<void*>& view, bool any_shape = false);
+
+}  // namespace dyncompile::detail
+
+#endif
