@@ -6,7 +6,7 @@ EXTRAS := cpu,tensorrt-rtx,methods,dev
 TABLES := paths published optimize budgets engines dgate idp
 
 .DEFAULT_GOAL := test
-.PHONY: demo test bench engines browser lint types clean
+.PHONY: demo test bench engines browser cpp-tools cpp-packages lint types clean
 
 demo: $(READY)
 	$(BIN)/dyncompile demo
@@ -32,9 +32,23 @@ browser:
 	  && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends chromium; } \
 	|| { echo 'There is no browser: install Chromium or Chrome, and try again.' >&2; exit 1; }
 
+# What the C++ library is compiled and fuzzed with in tests, where it may be installed.
+cpp-tools:
+	@command -v g++ && echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' \
+	  | clang++ -x c++ - -fsanitize=fuzzer,address,undefined -o /dev/null \
+	|| { test "$$(id -u)" = 0 && command -v apt-get && apt-get update --quiet \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends \
+	    clang g++ libclang-rt-dev; } \
+	|| { echo 'There is no g++, or no clang++ with libFuzzer: install g++, clang and libclang-rt-dev, and try again.' >&2; exit 1; }
+
+# Where the headers and libraries are that the C++ library is built with in tests; fetched once.
+cpp-packages: $(READY)
+	@$(BIN)/python -m tools.cpp_packages
+
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	find cpp -name '*.[ch]pp' -not -path '*/build/*' -exec $(BIN)/clang-format --dry-run --Werror {} +
 
 types: $(READY)
 	$(BIN)/mypy

@@ -10,6 +10,7 @@ import click
 
 from dyncompile.cli.bench import bench_command
 from dyncompile.cli.build import build_command
+from dyncompile.cli.cmake_dir import cmake_dir_command
 from dyncompile.cli.demo import demo_command
 from dyncompile.cli.export import export_command
 from dyncompile.cli.inspect import inspect_command
@@ -71,6 +72,7 @@ for command in (
     optimize_command,
     run_command,
     verify_command,
+    cmake_dir_command,
     demo_command,
 ):
     main.add_command(command)
