@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := cpu,tensorrt-rtx,methods,dev
-TABLES := paths published optimize budgets engines dgate idp
+TABLES := paths published optimize budgets engines cpp dgate idp
 
 .DEFAULT_GOAL := test
 .PHONY: demo test bench engines browser cpp-tools cpp-packages lint types clean

@@ -134,6 +134,7 @@ def _one_digit(value: float) -> str:
 _RESNET18, _RESNET20 = "ResNet-18, 5 gates", "ResNet-20, 7 gates"
 _EXPORTED = "as exported"
 _PLANS = ("plan", "plan float16")
+_SMALL = ("gate", "switch")
 
 
 def _optimized(text: str, network: str, path: str = "*") -> Line:
@@ -146,6 +147,12 @@ def _optimized(text: str, network: str, path: str = "*") -> Line:
 def _plan(text: str, network: str, paths: tuple[str, ...] = ("plan",)) -> Line:
     """Return a line of what a plan weighs beside that of the static network."""
     return Line(text, tuple(Cell("engines", network, path=path) for path in paths))
+
+
+def _added(text: str, path: str, against: str = "C API alone") -> Line:
+    """Return a line of the microseconds that a call of a small network takes more."""
+    cells = (Cell("cpp", f"small, a {name}", against, path, 1, " us", "us") for name in _SMALL)
+    return Line(text, tuple(cells))
 
 
 def _every_chip(marker: str) -> Line:
@@ -256,6 +263,43 @@ SUMMARIES: Mapping[str, Summary | Grid] = {
             "smallest and largest over all chips: float32, float16",
         ),
         tuple(_every_chip(marker) for marker in MARKERS),
+    ),
+    "cpp-calls": Summary(
+        ("ONNX Runtime CPU, 1 thread, batch 1", "two small networks: a gate, a switch"),
+        (
+            _added("added to a call of the C API: into buffers of the caller", "into buffers"),
+            _added("by a governor", "governed, into buffers"),
+            _added("with outputs returned", "returning outputs"),
+            Line(
+                "allocations added, into buffers",
+                tuple(
+                    Cell(
+                        "cpp",
+                        f"small, a {name}",
+                        "C API alone",
+                        "into buffers",
+                        0,
+                        "",
+                        "allocations",
+                    )
+                    for name in _SMALL
+                ),
+            ),
+            _added("added to a call of ours by telemetry", "into buffers", "without telemetry"),
+            Line(
+                "what four threads win / what they win with the C API",
+                tuple(
+                    Cell("cpp", f"small, a {name}", "C API alone", "4 threads") for name in _SMALL
+                ),
+            ),
+            Line(
+                "time in Python / time in C++",
+                tuple(
+                    Cell("cpp", f"small, a {name}", "C++, returning outputs", "Python", 1)
+                    for name in _SMALL
+                ),
+            ),
+        ),
     ),
     **dgate_tables.GRIDS,
     **idp_tables.GRIDS,

@@ -23,7 +23,7 @@ from benchmarks.summary import SUMMARIES
 from dyncompile.errors import DyncompileError, InputError
 from dyncompile.files import replacing
 
-TABLES = ("paths", "published", "optimize", "budgets", "engines", "dgate", "idp")
+TABLES = ("paths", "published", "optimize", "budgets", "engines", "cpp", "dgate", "idp")
 RESULTS = Path("benchmarks/results")
 COMMAND = "python -m benchmarks.tables"
 

@@ -8,16 +8,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 /// A session on an artifact of one float32 input of fixed sizes, one output, and one knob.
 class Bare {
  public:
-  Bare(const char* path, const std::string& input, const std::vector<std::int64_t>& sizes,
-       const std::string& knob, bool is_level, const std::string& output)
-      : names_{input.c_str(), knob.c_str()},
-        output_(output.c_str()),
-        sizes_(sizes),
+  Bare(const char* path, std::string input, std::vector<std::int64_t> sizes, std::string knob,
+       bool is_level, std::string output)
+      : input_(std::move(input)),
+        knob_(std::move(knob)),
+        output_(std::move(output)),
+        sizes_(std::move(sizes)),
         is_level_(is_level) {
     OrtSessionOptions* options = nullptr;
     check(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "bare", &env_));
@@ -42,7 +44,9 @@ class Bare {
     inputs[1] = is_level_ ? value(&level, sizeof level, {}, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64)
                           : value(&threshold, sizeof threshold, {});
     OrtValue* output = value(scores.data(), scores.size() * sizeof(float), score_sizes);
-    check(api_->Run(session_, nullptr, names_, inputs, 2, &output_, 1, &output));
+    const char* const input_names[] = {input_.c_str(), knob_.c_str()};
+    const char* const output_name = output_.c_str();
+    check(api_->Run(session_, nullptr, input_names, inputs, 2, &output_name, 1, &output));
     for (OrtValue* used : {inputs[0], inputs[1], output}) api_->ReleaseValue(used);
   }
 
@@ -62,8 +66,7 @@ class Bare {
   }
 
   const OrtApi* api_ = OrtGetApiBase()->GetApi(ORT_API_VERSION);
-  const char* names_[2];
-  const char* output_;
+  std::string input_, knob_, output_;
   std::vector<std::int64_t> sizes_;
   bool is_level_;
   OrtEnv* env_ = nullptr;

@@ -1,94 +1,60 @@
-// What a call costs beside a bare one: bench_calls NET SECONDS prints JSON.
+// What a call costs beside a bare one: bench_calls NET SECONDS bare|ours prints JSON.
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
 #include <cstdlib>
-#include <functional>
 #include <iostream>
-#include <new>
+#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "alike.hpp"
+#include "allocations.hpp"
 #include "subject.hpp"
+#include "turns.hpp"
 
 namespace {
 
-std::atomic<std::size_t> allocations{0};
-
-}  // namespace
-
-// Whatever is allocated in this process, in ONNX Runtime too, is counted.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size ? size : 1)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr int calls_at_once = 20;
-
-double ns_of(const std::function<void()>& call) {
-  const auto start = Clock::now();
-  for (int number = 0; number < calls_at_once; ++number) call();
-  const std::chrono::duration<double, std::nano> taken = Clock::now() - start;
-  return taken.count() / calls_at_once;
+/// Allocations of one call, the least of some means: now and then ONNX Runtime makes a few more.
+double allocations_of(const Contender& one) {
+  constexpr int repeats = 5, calls = 100;
+  double least = std::numeric_limits<double>::infinity();
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    const std::size_t before = allocations();
+    for (int number = 0; number < calls; ++number) one.call();
+    least = std::min(least, static_cast<double>(allocations() - before) / calls);
+  }
+  return least;
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-double allocations_of(const std::function<void()>& call) {
-  constexpr int calls = 1000;
-  const std::size_t before = allocations;
-  for (int number = 0; number < calls; ++number) call();
-  return static_cast<double>(allocations - before) / calls;
+void check(const Subject& subject, const dyncompile::Governor& governor) {
+  const Ours& ours = subject.ours();
+  std::vector<float> expected = ours.buffer(), buffers = ours.buffer(), governed = ours.buffer();
+  subject.run_bare(expected);
+  ours.run_into(buffers);
+  ours.run_governed(governor, governed);
+  check_alike("buffers", buffers, expected);
+  check_alike("outputs", copied(ours.run()), expected);
+  check_alike("governed", governed, expected);
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 3) {
-    std::cerr << "usage: bench_calls NET SECONDS\n";
+  if (count != 4) {
+    std::cerr << "usage: bench_calls NET SECONDS bare|ours\n";
     return 2;
   }
-  const Subject subject(words[1]);
-  std::vector<float> scores = subject.scores();
-  const std::array<std::function<void()>, 3> calls = {[&] { subject.run_bare(scores); },
-                                                      [&] { subject.run_ours(scores); },
-                                                      [&] { subject.run_owned(); }};
-  for (const auto& call : calls) ns_of(call);
-  std::array<std::vector<double>, 3> ns;
-  std::array<std::vector<double>, 3> beyond;
-  const auto end = Clock::now() + std::chrono::duration<double>(std::atof(words[2]));
-  for (std::size_t first = 0; Clock::now() < end; ++first) {
-    std::array<double, 3> taken{};
-    for (std::size_t step = 0; step < calls.size(); ++step) {  // who is first takes turns
-      const std::size_t which = (first + step) % calls.size();
-      taken[which] = ns_of(calls[which]);
-    }
-    for (std::size_t which = 0; which < calls.size(); ++which) {
-      ns[which].push_back(taken[which]);
-      beyond[which].push_back(taken[which] - taken[0]);
-    }
-  }
-  const nlohmann::json found = {
-      {"rounds", ns[0].size()},
-      {"bare_ns", median(ns[0])},
-      {"ours_ns", median(ns[1])},
-      {"owned_ns", median(ns[2])},
-      {"ours_beyond_bare_ns", median(beyond[1])},
-      {"owned_beyond_bare_ns", median(beyond[2])},
-      {"bare_allocations", allocations_of(calls[0])},
-      {"ours_allocations", allocations_of(calls[1])},
-      {"owned_allocations", allocations_of(calls[2])},
+  const Subject subject(words[1], words[3]);
+  const Ours& ours = subject.ours();
+  // On a Net of its own: what it measures at other points would leave ours another heap than bare.
+  const dyncompile::Governor governor = Ours(words[1]).governor();
+  check(subject, governor);
+  std::vector<float> scores = ours.buffer();
+  const std::vector<Contender> contenders = {
+      {"bare", [&] { subject.run_bare(scores); }},
+      {"buffers", [&] { ours.run_into(scores); }},
+      {"outputs", [&] { ours.run(); }},
+      {"governed", [&] { ours.run_governed(governor, scores); }},
   };
+  nlohmann::json found = time_in_turns(contenders, std::atof(words[2]));
+  for (const Contender& one : contenders) found[one.name]["allocations"] = allocations_of(one);
   std::cout << found << '\n';
 }

@@ -1,59 +1,42 @@
-// The same artifact, loaded by dyncompile and bare, and one call of each.
+// The same artifact, loaded by dyncompile and bare.
 #ifndef DYNCOMPILE_BENCHMARKS_SUBJECT_HPP
 #define DYNCOMPILE_BENCHMARKS_SUBJECT_HPP
 
-#include <dyncompile/dyncompile.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "bare.hpp"
+#include "ours.hpp"
 
-/// An artifact with one float32 input of fixed sizes, one such output, and one knob.
+/// Both, each in a session of its own; calls are at the same value of the knob.
 class Subject {
  public:
-  explicit Subject(const char* path)
-      : net_(dyncompile::Net::load(path, one_thread())),
-        input_(net_.inputs().at(0)),
-        output_(net_.outputs().at(0)),
-        knob_(net_.knobs().at(0)),
-        bare_(path, input_.name, input_.sizes, knob_.name, knob_.levels() != nullptr, output_.name),
-        x_(shape_of(input_).elements(), 0.5F) {}
-
-  /// Where a thread has its outputs written to.
-  std::vector<float> scores() const { return std::vector<float>(shape_of(output_).elements()); }
-
-  void run_bare(std::vector<float>& scores) const { bare_.run(x_, 0, 0.5F, scores, output_.sizes); }
-
-  void run_ours(std::vector<float>& scores) const {
-    net_.run({{input_.name, {x_, shape_of(input_)}}}, {{knob_.name, value()}},
-             {{output_.name, {scores, shape_of(output_)}}});
+  /// `first` is "bare" or "ours": which is loaded first, as sessions of one file differ a little
+  /// by where they lie in memory.
+  Subject(const char* path, const std::string& first) {
+    if (first == "bare") bare_ = opened(path, Ours(path));
+    ours_ = std::make_unique<Ours>(path);
+    if (!bare_) bare_ = opened(path, *ours_);
   }
 
-  /// Into memory of its own.
-  void run_owned() const {
-    net_.run({{input_.name, {x_, shape_of(input_)}}}, {{knob_.name, value()}});
+  const Ours& ours() const { return *ours_; }
+
+  void run_bare(std::vector<float>& scores) const {
+    bare_->run(ours_->x(), ours_->level(), ours_->threshold(), scores, ours_->output().sizes);
   }
+
+  void run_ours(std::vector<float>& scores) const { ours_->run_into(scores); }
 
  private:
-  static dyncompile::LoadOptions one_thread() {
-    dyncompile::LoadOptions options;
-    options.threads = 1;
-    return options;
+  static std::unique_ptr<Bare> opened(const char* path, const Ours& ours) {
+    const bool is_level = ours.knob().levels() != nullptr;
+    return std::make_unique<Bare>(path, ours.input().name, ours.input().sizes, ours.knob().name,
+                                  is_level, ours.output().name);
   }
 
-  dyncompile::KnobValue value() const {
-    return knob_.levels() ? dyncompile::KnobValue(0) : dyncompile::KnobValue(0.5F);
-  }
-
-  static dyncompile::Shape shape_of(const dyncompile::Port& port) {
-    return {port.sizes.data(), port.sizes.size()};
-  }
-
-  dyncompile::Net net_;
-  dyncompile::Port input_, output_;
-  dyncompile::Knob knob_;
-  Bare bare_;
-  std::vector<float> x_;
+  std::unique_ptr<Ours> ours_;
+  std::unique_ptr<Bare> bare_;
 };
 
 #endif

@@ -9,12 +9,12 @@ from typing import NoReturn
 
 import pytest
 
-from tests.cpp.building import (
+from tests.cpp.probing import Probe
+from tools.cpp_building import (
     BUILD,
     CPP,
     SANITIZERS,
     CannotBuild,
-    Probe,
     build,
     compiler,
     fuzzing_compiler,
@@ -43,8 +43,13 @@ def cpp_packages() -> Packages:
 
 @pytest.fixture(scope="session")
 def cpp_build(cpp_packages: Packages) -> Path:
-    """A build of cpp/ with its tests and its probe, kept between runs."""
-    flags = {**_FLAGS, "CMAKE_CXX_COMPILER": compiler(), **cpp_packages.variables()}
+    """A build of cpp/ with its tests, its probe and its benchmarks, kept between runs."""
+    flags = {
+        **_FLAGS,
+        **cpp_packages.variables(),
+        "CMAKE_CXX_COMPILER": compiler(),
+        "DYNCOMPILE_BUILD_BENCHMARKS": "ON",
+    }
     build(CPP, BUILD / "cpp", flags)
     return BUILD / "cpp"
 

@@ -17,8 +17,8 @@ from dyncompile.errors import ArtifactError
 from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.manifest import Manifest, OperatingPoint
 from dyncompile.runtime.calibration import Calibration, Conditions, Latency, full_point
-from tests.cpp.building import Probe
 from tests.cpp.calls import number
+from tests.cpp.probing import Probe
 
 EXAMPLES = settings(
     max_examples=100,

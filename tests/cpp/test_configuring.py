@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cpp.building import CPP, compiler, configure, run, tool
+from tools.cpp_building import CPP, compiler, configure, run, tool
 from tools.cpp_packages import Packages
 
 pytestmark = pytest.mark.usefixtures("cpp_packages")
@@ -169,12 +169,15 @@ def test_engines_are_compiled_with_either_tensorrt(
         (cuda / name).touch()
     variables = {"TENSORRT_ROOT": str(root), "CUDAToolkit_ROOT": str(cuda)}
     flags = {"DYNCOMPILE_WITH_TENSORRT": "ON", "CMAKE_CXX_COMPILER": compiler()}
+    flags["DYNCOMPILE_BUILD_TESTS"] = "ON"
     configure(CPP, tmp_path / "build", {**flags, **variables, **cpp_packages.variables()})
     commands = (tmp_path / "build" / "compile_commands.json").read_text(encoding="utf-8")
     engines = [line for line in commands.splitlines() if "/src/tensorrt/" in line]
     assert engines
     assert all("-DDYNCOMPILE_WITH_TENSORRT" in line for line in engines if "-c " in line)
-    assert all(f"{root}/include" in line for line in engines if "-c " in line)
+    own = [line for line in engines if "-c " in line and "FAKE_TENSORRT" not in line]
+    assert all(f"{root}/include" in line for line in own)
+    assert "test_no_engine" not in commands
 
 
 def test_a_root_without_tensorrt(tmp_path: Path, nothing: Path, cpp_packages: Packages) -> None:

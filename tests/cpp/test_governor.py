@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 
 from dyncompile.errors import DyncompileError
-from tests.cpp.building import Probe
 from tests.cpp.governed_networks import Script, scripts
 from tests.cpp.governor_playing import play, request_of
+from tests.cpp.probing import Probe
 
 EXAMPLES = settings(
     max_examples=80,

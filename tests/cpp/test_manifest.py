@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dyncompile.engine_file import Engine, read_engine, read_plan
 from dyncompile.errors import ArtifactError
 from dyncompile.manifest import Manifest
-from tests.cpp.building import Probe
+from tests.cpp.probing import Probe
 from tests.random_manifests import SPELLINGS, changed, damaged, engines, manifests, text_of
 
 Damage = Callable[[Path], object]

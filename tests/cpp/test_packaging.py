@@ -16,8 +16,8 @@ import pytest
 
 from dyncompile import artifact
 from dyncompile.runtime import load
-from tests.cpp.building import CPP, build, compiler, configure, run, tool
 from tests.lowered import SWITCH_MANIFEST, switched
+from tools.cpp_building import CPP, build, compiler, configure, run, tool
 from tools.cpp_packages import Packages
 
 MAIN = """\

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cpp.building import CPP
+from tools.cpp_building import CPP
 from tools.cpp_packages import Packages
 
 PAGE = CPP.parent / "docs" / "cpp.md"

@@ -13,8 +13,8 @@ import pytest
 import dyncompile
 from dyncompile.runtime.session import Net
 from tests.cpp.artifacts import CASES, Case
-from tests.cpp.building import Probe
 from tests.cpp.calls import array_from, request, spelt
+from tests.cpp.probing import Probe
 
 ONE_THREAD = {"threads": 1}
 
@@ -81,6 +81,19 @@ def test_writes_them_into_buffers_of_the_caller(
         assert run(probe, it.path, **request(feeds, point), buffers=expected) == expected
         last = dict([expected.popitem()])
         assert run(probe, it.path, **request(feeds, point), buffers=last) == last
+
+
+def test_a_buffer_of_another_free_size_is_refused_with_both_shapes(
+    probe: Probe, exported: Mapping[str, Exported]
+) -> None:
+    it = exported["a batch of any size"]
+    buffers = {it.net.outputs[0]: spelt(np.zeros((9, 5), np.float32))}
+    kind, said = error(probe, it.path, **request(it.case.feeds()[0], {}), buffers=buffers)
+    assert kind == "InputError"
+    assert "ONNX Runtime refuses this call: " in said
+    assert "{9,5}" in said
+    assert "{2,5}" in said
+    assert said.endswith(". Check the inputs, and the shapes of the buffers.")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cpp.building import CPP, run
+from tools.cpp_building import CPP, run
 
 PROGRAMS = sorted(path.stem for path in CPP.glob("tests/test_*.cpp"))
 RELEASES = (CPP / "tests" / "tensorrt" / "CMakeLists.txt").read_text(encoding="utf-8")
