@@ -11,8 +11,11 @@ endmacro()
 # string.
 function(dyncompile_get_root root variable)
   set(value "${${variable}}")
-  if(NOT value)
+  if(NOT value AND DEFINED ENV{${variable}})
     set(value "$ENV{${variable}}")
+    if(DEFINED CACHE{${variable}}) # for when this is configured again without it
+      set(${variable} "${value}" CACHE PATH "Where it is; without it, what the environment says" FORCE)
+    endif()
   endif()
   if(value)
     get_filename_component(value "${value}" ABSOLUTE BASE_DIR "${CMAKE_SOURCE_DIR}")

@@ -124,6 +124,7 @@ Calibration calibration_from(const Json& entry) {
     calibration.latencies.push_back(latency_from(latency));
   }
   calibration.date = detail::want_string(field(entry, "date"), "date");
+  if (entry.contains("artifact")) calibration.artifact = detail::want_digest(entry["artifact"]);
   return calibration;
 }
 
@@ -135,6 +136,7 @@ std::string Calibration::to_json() const {
                 {"defaults", json_from(defaults)},
                 {"latencies", Json::array()},
                 {"date", date}};
+  if (!artifact.empty()) entry["artifact"] = artifact;
   for (const Latency& latency : latencies) entry["latencies"].push_back(json_from(latency));
   return detail::dump_json(entry, -1, "a calibration");
 }

@@ -1,8 +1,8 @@
 #include "encoded_point.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "dyncompile/errors.hpp"
@@ -16,12 +16,7 @@ namespace {
 /// The double with the fewest digits of those that are this float.
 double plain_number(float number) {
   if (!std::isfinite(number)) return static_cast<double>(number);
-  char text[32];
-  const auto end =
-      std::to_chars(text, text + sizeof text, number, std::chars_format::scientific).ptr;
-  double plain = 0;
-  std::from_chars(text, end, plain);
-  return plain;
+  return std::strtod(exact_number(number).c_str(), nullptr);
 }
 
 }  // namespace

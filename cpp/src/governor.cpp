@@ -180,14 +180,14 @@ Governor::Governor(Governor&&) noexcept = default;
 Governor& Governor::operator=(Governor&&) noexcept = default;
 Governor::~Governor() = default;
 
-Outputs Governor::run(Inputs inputs, Settings fixed, Pick* pick) const {
+Outputs Governor::run(Inputs&& inputs, Settings&& fixed, Pick* pick) const {
   std::optional<Outputs> outputs;
   impl_->govern(fixed, pick,
                 [&](Settings settings) { outputs.emplace(impl_->call().run(inputs, settings)); });
   return std::move(*outputs);
 }
 
-void Governor::run(Inputs inputs, Settings fixed, Buffers outputs, Pick* pick) const {
+void Governor::run(Inputs&& inputs, Settings&& fixed, Buffers&& outputs, Pick* pick) const {
   impl_->govern(fixed, pick,
                 [&](Settings settings) { impl_->call().run_into(inputs, settings, outputs); });
 }

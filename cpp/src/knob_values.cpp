@@ -81,7 +81,10 @@ std::size_t count_of(const Knob& knob) noexcept {
 std::int64_t level_of(const Knob& knob, const KnobValue& value) {
   const auto count = static_cast<std::int64_t>(knob.levels()->values.size());
   if (value.level() < 0 || value.level() >= count) {
-    throw KnobError(value.to_string() + " is not a level.", "knob " + in_quotes(knob.name),
+    std::string given = value.to_string();
+    const bool looks_whole = given.find_first_not_of("-0123456789") == std::string::npos;
+    if (looks_whole && !value.is_level()) given += ".0";  // a floating-point number
+    throw KnobError(given + " is not a level.", "knob " + in_quotes(knob.name),
                     "Give a whole number from 0 to " + std::to_string(count - 1) + ".");
   }
   return value.level();

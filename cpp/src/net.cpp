@@ -5,6 +5,7 @@
 
 #include "arguments.hpp"
 #include "calibrating.hpp"
+#include "files.hpp"
 #include "governor_impl.hpp"
 #include "machine.hpp"
 #include "results.hpp"
@@ -61,11 +62,12 @@ void check_conditions(const Conditions& measured, const Conditions& here) {
 }  // namespace
 
 struct Net::Impl {
-  Impl(std::filesystem::path file, std::unique_ptr<detail::Runner> opened)
-      : path(std::move(file)),
-        runner(std::move(opened)),
+  Impl(const std::filesystem::path& path, const LoadOptions& options, bool is_engine)
+      : file(path),
+        runner(is_engine ? detail::open_engine(path) : detail::open_artifact(path, options)),
         arguments(runner->inputs(), runner->manifest().knobs, path.u8string()),
-        results(runner->outputs(), runner->manifest(), path.u8string()) {}
+        results(runner->outputs(), runner->manifest(), path.u8string()),
+        threads(options.threads) {}
 
   std::vector<Tensor> run(Inputs given, Settings settings,
                           const std::vector<std::size_t>& wanted) const {
@@ -105,7 +107,7 @@ struct Net::Impl {
 
   std::pair<Outputs, Path> trace(Inputs given, Settings settings) const {
     if (runner->manifest().telemetry.empty() && !runner->manifest().decisions.empty()) {
-      throw TargetError("the artifact does not report its decisions.", path.u8string(),
+      throw TargetError("the artifact does not report its decisions.", file.path().u8string(),
                         "Export or build it with telemetry.");
     }
     std::vector<Tensor> tensors = run(given, settings, results.numbers_with_reports());
@@ -113,7 +115,7 @@ struct Net::Impl {
     return {Outputs(results.ports(), std::move(tensors)), std::move(taken)};
   }
 
-  std::filesystem::path path;
+  detail::LoadedFile file;
   std::unique_ptr<detail::Runner> runner;
   detail::Arguments arguments;
   detail::Results results;
@@ -128,31 +130,34 @@ Net::~Net() = default;
 Net Net::load(const std::filesystem::path& path, const LoadOptions& options) {
   const bool is_engine = path.extension() == engine_suffix;
   check_options(path, options, is_engine);
-  auto impl = std::make_shared<Impl>(
-      path, is_engine ? detail::open_engine(path) : detail::open_artifact(path, options));
-  impl->threads = options.threads;
-  return Net(std::move(impl));
+  return Net(std::make_shared<Impl>(path, options, is_engine));
 }
 
-Outputs Net::run(Inputs inputs, Settings knobs) const { return impl_->run(inputs, knobs); }
+Outputs Net::run(Inputs&& inputs, Settings&& knobs) const { return impl_->run(inputs, knobs); }
 
-void Net::run(Inputs inputs, Settings knobs, Buffers outputs) const {
+void Net::run(Inputs&& inputs, Settings&& knobs, Buffers&& outputs) const {
   impl_->run(inputs, knobs, outputs);
 }
 
-std::pair<Outputs, Path> Net::trace(Inputs inputs, Settings knobs) const {
+std::pair<Outputs, Path> Net::trace(Inputs&& inputs, Settings&& knobs) const {
   return impl_->trace(inputs, knobs);
 }
 
 Calibration Net::calibrate(const std::vector<Sample>& samples,
                            const std::vector<OperatingPoint>& points, double seconds) const {
   const detail::Measured network{inputs(), knobs(), operating_points()};
-  return detail::calibrate(call(), network, conditions(), samples, points, seconds);
+  Calibration found = detail::calibrate(call(), network, conditions(), samples, points, seconds);
+  found.artifact = impl_->file.digest();
+  return found;
 }
 
 Governor Net::within(double milliseconds, const Calibration& calibration,
                      const GovernOptions& options) const {
   check_conditions(calibration.conditions, conditions());
+  if (!calibration.artifact.empty() && calibration.artifact != impl_->file.digest()) {
+    throw InputError("measured of another artifact.", "calibration",
+                     "Measure this one, with calibrate.");
+  }
   return detail::make_governor(call(), knobs(), decisions(), calibration, milliseconds, options,
                                operating_points());
 }
@@ -174,7 +179,7 @@ detail::Call Net::call() const {
           }};
 }
 
-const std::filesystem::path& Net::path() const noexcept { return impl_->path; }
+const std::filesystem::path& Net::path() const noexcept { return impl_->file.path(); }
 const Manifest& Net::manifest() const noexcept { return impl_->runner->manifest(); }
 const std::vector<Knob>& Net::knobs() const noexcept { return impl_->arguments.knobs(); }
 const std::vector<Decision>& Net::decisions() const noexcept { return manifest().decisions; }

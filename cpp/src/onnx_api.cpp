@@ -14,33 +14,39 @@ int minor_of(const std::string& version) {
   return dot == std::string::npos ? 0 : std::atoi(version.c_str() + dot + 1);
 }
 
-const OrtApiBase& library() {
-  static const OrtApiBase& base = onnx_library();
-  return base;
+/// The library, once it has been found to be new enough; until then, each call looks for it.
+struct Library {
+  std::string version;
+  const OrtApi* api;
+};
+
+const Library& library() {
+  static const Library found = [] {
+    const OrtApiBase& base = onnx_library();
+    Library asked{base.GetVersionString(), nullptr};
+    if (minor_of(asked.version) >= ORT_API_VERSION) asked.api = base.GetApi(ORT_API_VERSION);
+    if (!asked.api) {
+      const std::string needed = "1." + std::to_string(ORT_API_VERSION);
+      throw TargetError(
+          "its version is " + asked.version + "; this program was compiled for " + needed + ".",
+          "ONNX Runtime",
+          "Let the program find " + needed + " or newer, or compile it with the headers of " +
+              asked.version + ".");
+    }
+    return asked;
+  }();
+  return found;
 }
 
 }  // namespace
 
-const std::string& onnx_version() {
-  static const std::string version = library().GetVersionString();
-  return version;
-}
+const std::string& onnx_version() { return library().version; }
 
-const Ort::Env& onnx_environment() {
-  static const Ort::Env environment = [] {
-    const std::string& version = onnx_version();
-    const std::string needed = "1." + std::to_string(ORT_API_VERSION);
-    const OrtApi* api =
-        minor_of(version) < ORT_API_VERSION ? nullptr : library().GetApi(ORT_API_VERSION);
-    if (!api) {
-      throw TargetError(
-          "its version is " + version + "; this program was compiled for " + needed + ".",
-          "ONNX Runtime",
-          "Let the program find " + needed + " or newer, or compile it with the headers of " +
-              version + ".");
-    }
-    Ort::InitApi(api);
-    return Ort::Env(ORT_LOGGING_LEVEL_FATAL, "dyncompile");  // errors are thrown
+std::shared_ptr<const Ort::Env> onnx_environment() {
+  static const std::shared_ptr<const Ort::Env> environment = [] {
+    Ort::InitApi(library().api);
+    // The level is that of the whole process, where nobody has made an environment before.
+    return std::make_shared<const Ort::Env>(ORT_LOGGING_LEVEL_WARNING, "dyncompile");
   }();
   return environment;
 }

@@ -27,6 +27,7 @@ namespace {
 constexpr const char* usual_name = "onnxruntime.dll";
 
 void* opened(const char* name) { return reinterpret_cast<void*>(LoadLibraryA(name)); }
+void close(void* library) { FreeLibrary(reinterpret_cast<HMODULE>(library)); }
 void* found(void* library, const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(reinterpret_cast<HMODULE>(library), name));
 }
@@ -41,6 +42,7 @@ constexpr const char* usual_name = "libonnxruntime.so.1";
 #endif
 
 void* opened(const char* name) { return dlopen(name, RTLD_NOW | RTLD_LOCAL); }
+void close(void* library) { dlclose(library); }
 void* found(void* library, const char* name) { return dlsym(library, name); }
 std::string reason() {
   const char* said = dlerror();
@@ -56,8 +58,10 @@ const OrtApiBase& onnx_library() {
   void* library = opened(named && *named ? named : usual_name);
   void* begin = library ? found(library, "OrtGetApiBase") : nullptr;
   if (!begin) {
+    const std::string why = reason();
+    if (library) close(library);
     throw TargetError("it cannot be loaded, and 1." + std::to_string(ORT_API_VERSION) +
-                          " or newer is needed: " + reason() + ".",
+                          " or newer is needed: " + why + ".",
                       "ONNX Runtime",
                       "Name its library in the environment variable ONNXRUNTIME_LIBRARY, or put it "
                       "where the system looks for " +

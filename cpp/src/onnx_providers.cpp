@@ -1,13 +1,26 @@
 #include "onnx_providers.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <string_view>
+
+#include "json.hpp"
+#include "text.hpp"
 
 namespace dyncompile::detail {
 
 namespace {
+
+/// The C API names providers in its own way.
+std::string short_name(const std::string& name) {
+  static const std::map<std::string, std::string> spelt_otherwise = {
+      {"Azure", "AZURE"},   {"Dml", "DML"},         {"NvTensorRTRTX", "NvTensorRtRtx"},
+      {"WebGpu", "WebGPU"}, {"Xnnpack", "XNNPACK"}, {"WebNN", "WEBNN"},
+  };
+  const std::string cut = name.substr(0, name.rfind("ExecutionProvider"));
+  const auto found = spelt_otherwise.find(cut);
+  return found == spelt_otherwise.end() ? cut : found->second;
+}
 
 template <class Options, class Create, class Update, class Append>
 void append_v2(const Provider& provider, Create create, Update update, void (*release)(Options*),
@@ -40,16 +53,27 @@ void append_provider(Ort::SessionOptions& session, const Provider& provider) {
         api.ReleaseTensorRTProviderOptions,
         [&](const auto& options) { session.AppendExecutionProvider_TensorRT_V2(options); });
   } else {
-    constexpr std::string_view suffix = "ExecutionProvider";
-    const std::size_t cut = provider.name.rfind(suffix);
-    session.AppendExecutionProvider(provider.name.substr(0, cut),
+    session.AppendExecutionProvider(short_name(provider.name),
                                     {provider.options.begin(), provider.options.end()});
   }
 }
 
 std::string condition_of(const Provider& provider) {
   if (provider.options.empty()) return provider.name;
-  return provider.name + " " + nlohmann::json(provider.options).dump();
+  const auto spelt = [](const std::string& text) { return dump_json(text, -1, "providers"); };
+  return provider.name + " {" +
+         joined(provider.options,
+                [&](const auto& option) {
+                  return spelt(option.first) + ": " + spelt(option.second);
+                }) +
+         "}";
+}
+
+bool has_cuda(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name == "CUDAExecutionProvider" || name == "TensorrtExecutionProvider" ||
+           name == "NvTensorRTRTXExecutionProvider";
+  });
 }
 
 std::vector<std::string> names_of(const std::vector<Provider>& providers) {

@@ -21,6 +21,9 @@ std::string condition_of(const Provider& provider);
 /// Their names.
 std::vector<std::string> names_of(const std::vector<Provider>& providers);
 
+/// Whether one of them works on memory of NVIDIA GPUs.
+bool has_cuda(const std::vector<std::string>& names);
+
 /// Those of the names that are not among the others.
 std::vector<std::string> missing_from(const std::vector<std::string>& others,
                                       const std::vector<std::string>& names);

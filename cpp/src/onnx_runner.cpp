@@ -1,10 +1,10 @@
 // An artifact, opened in ONNX Runtime.
 #include <algorithm>
 #include <memory>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
-#include "files.hpp"
 #include "onnx_api.hpp"
 #include "onnx_ports.hpp"
 #include "onnx_providers.hpp"
@@ -27,6 +27,21 @@ std::string spelt(const std::vector<std::string>& names) {
   return joined(names, [](const std::string& name) { return name; });
 }
 
+/// What it comes down to: an operator tells first where it stands, in the graph and in the source.
+std::string reason_of(const Ort::Exception& error) {
+  std::string_view said = error.what();
+  const auto cut_behind = [&said](std::string_view mark, std::size_t at) {
+    if (at != std::string_view::npos) said.remove_prefix(at + mark.size());
+    return at != std::string_view::npos;
+  };
+  constexpr std::string_view status = "Status Message: ", kind = "[ONNXRuntimeError] : ";
+  cut_behind(status, said.rfind(status));
+  if (cut_behind(kind, said.rfind(kind))) {  // 2 : INVALID_ARGUMENT : why
+    for (int part = 0; part < 2; ++part) cut_behind(" : ", said.find(" : "));
+  }
+  return one_line(said);
+}
+
 class OnnxRunner final : public Runner {
  public:
   OnnxRunner(const std::filesystem::path& path, const LoadOptions& options)
@@ -43,6 +58,12 @@ class OnnxRunner final : public Runner {
            const MutableTensorView* buffers, std::vector<Tensor>* tensors) const override {
     Values inputs(input_names_.size()), outputs(count);
     SmallBuffer<const char*, usual_count> names(count);
+    for (std::size_t number = 0; number < inputs.size(); ++number) {
+      check_device("input", inputs_[number], feeds[number].device());
+    }
+    for (std::size_t number = 0; buffers && number < count; ++number) {
+      check_device("output", outputs_[wanted[number]], buffers[number].device());
+    }
     try {
       for (std::size_t number = 0; number < inputs.size(); ++number) {
         inputs.wrap(number, feeds[number], const_cast<void*>(feeds[number].data()), host_);
@@ -58,8 +79,13 @@ class OnnxRunner final : public Runner {
         tensors->push_back(taken(outputs, number));
       }
     } catch (const Ort::Exception& error) {
-      throw InputError("ONNX Runtime refuses this call: " + one_line(error.what()) + ".", where_,
-                       "Check the inputs.");
+      if (has_cuda_ && error.GetOrtErrorCode() != ORT_INVALID_ARGUMENT) {
+        throw TargetError("ONNX Runtime fails: " + reason_of(error) + ".", where_,
+                          "Look at the state of the GPU with nvidia-smi.");
+      }
+      throw InputError(
+          "ONNX Runtime refuses this call: " + reason_of(error) + ".", where_,
+          buffers ? "Check the inputs, and the shapes of the buffers." : "Check the inputs.");
     }
   }
 
@@ -93,6 +119,7 @@ class OnnxRunner final : public Runner {
       providers_.push_back(provider.name);
       conditions_.push_back(condition_of(provider));
     }
+    has_cuda_ = has_cuda(providers_);
   }
 
   void open_with(const std::filesystem::path& path, const LoadOptions& options,
@@ -101,7 +128,7 @@ class OnnxRunner final : public Runner {
     session.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);
     if (options.threads) session.SetIntraOpNumThreads(*options.threads);
     for (const Provider& provider : providers) append_provider(session, provider);
-    session_ = std::make_unique<Ort::Session>(environment_, path.c_str(), session);
+    session_ = std::make_unique<Ort::Session>(*environment_, path.c_str(), session);
   }
 
   /// On the CPU alone, where providers turned out not to work.
@@ -173,6 +200,14 @@ class OnnxRunner final : public Runner {
     for (const Port& port : outputs_) output_names_.push_back(port.name.c_str());
   }
 
+  /// ONNX Runtime itself would take memory of a GPU for memory of the host, or not write to it.
+  void check_device(const char* role, const Port& port, Device device) const {
+    if (device.kind == Device::Kind::cpu || has_cuda_) return;
+    throw InputError("memory of a GPU, and the network runs with " + spelt(providers_) + ".",
+                     std::string(role) + " " + in_quotes(port.name),
+                     "Give memory of the host, or load the network with CUDAExecutionProvider.");
+  }
+
   Tensor taken(Values& values, std::size_t number) const {
     auto owner = std::make_shared<Ort::Value>(values.taken(number));
     const auto info = owner->GetTensorTypeAndShapeInfo();
@@ -182,8 +217,9 @@ class OnnxRunner final : public Runner {
   }
 
   std::string where_;
-  const Ort::Env& environment_;
+  std::shared_ptr<const Ort::Env> environment_;
   Ort::MemoryInfo host_;
+  bool has_cuda_ = false;
   std::unique_ptr<Ort::Session> session_;
   std::vector<const char*> input_names_, output_names_;
 };
@@ -192,7 +228,6 @@ class OnnxRunner final : public Runner {
 
 std::unique_ptr<Runner> open_artifact(const std::filesystem::path& path,
                                       const LoadOptions& options) {
-  check_readable(path);
   try {
     return std::make_unique<OnnxRunner>(path, options);
   } catch (const Ort::Exception& error) {

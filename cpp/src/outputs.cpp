@@ -1,5 +1,6 @@
 #include "dyncompile/outputs.hpp"
 
+#include "fitting.hpp"
 #include "text.hpp"
 
 namespace dyncompile {
@@ -17,21 +18,17 @@ std::string Port::to_string() const {
   return text + "]";
 }
 
-const Tensor& Outputs::operator[](std::size_t index) const {
-  if (index >= tensors_.size()) {
-    throw InputError("there are " + std::to_string(tensors_.size()) + " outputs.",
-                     "output " + std::to_string(index), "Count from 0.");
+std::size_t Outputs::place(std::string_view name) const {
+  for (std::size_t number = 0; number < tensors_.size(); ++number) {
+    if ((*ports_)[number].name == name) return number;
   }
-  return tensors_[index];
+  throw InputError("the network has no such output.", "output " + detail::in_quotes(name),
+                   "Its outputs are " + detail::names_of(*ports_) + ".");
 }
 
-const Tensor& Outputs::operator[](std::string_view name) const {
-  for (std::size_t index = 0; index < tensors_.size(); ++index) {
-    if ((*ports_)[index].name == name) return tensors_[index];
-  }
-  const auto name_of_port = [](const Port& port) { return port.name; };
-  throw InputError("the network has no such output.", "output " + detail::in_quotes(name),
-                   "Its outputs are " + detail::joined(*ports_, name_of_port) + ".");
+void Outputs::refuse(const std::string& number) const {
+  throw InputError("there are " + std::to_string(size()) + " outputs.", "output " + number,
+                   "Count from 0.");
 }
 
 }  // namespace dyncompile

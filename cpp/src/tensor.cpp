@@ -1,5 +1,6 @@
 #include "dyncompile/tensor.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "text.hpp"
@@ -39,7 +40,10 @@ Shape::Shape(const std::int64_t* sizes, std::size_t rank) : rank_(rank) {
 }
 
 std::size_t Shape::elements() const {
-  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 8;
+  constexpr auto most =
+      static_cast<std::int64_t>(std::min<std::uint64_t>(std::numeric_limits<std::int64_t>::max(),
+                                                        std::numeric_limits<std::size_t>::max()) /
+                                8);  // bytes of the largest element
   std::int64_t product = 1;
   for (const std::int64_t size : *this) {
     if (size < 0) {

@@ -31,9 +31,10 @@ inline std::string short_number(double number) {
   return text;
 }
 
-/// The fewest digits that mean the same number of the type.
+/// The fewest digits that mean the same number of the type; "nan" whatever its sign.
 template <class T>
 std::string exact_number(T number) {
+  if (number != number) return "nan";
   char text[32];
   for (int digits = 1; digits <= 17; ++digits) {
     std::snprintf(text, sizeof text, "%.*g", digits, static_cast<double>(number));

@@ -19,7 +19,8 @@ nlohmann::json probe_engine(const nlohmann::json& request);
 nlohmann::json probe_digest(const nlohmann::json& request);
 
 /// Loads the artifact at "path", with "options" of Net::load, once; returns what it is. With
-/// "inputs" (and "knobs", "buffers" or "trace"), runs it and returns its outputs.
+/// "inputs" (and "knobs", "buffers", "trace" or "within"), runs it and returns its outputs; with
+/// "calibrate", seconds, the calibration.
 nlohmann::json probe_run(const nlohmann::json& request);
 
 /// Sums up "ms"; or reads a calibration, "text" in hexadecimal, merges the "newer" into it, and

@@ -35,6 +35,11 @@ dyncompile::Shape shape_from(const json& sizes) {
   return {numbers.data(), numbers.size()};
 }
 
+dyncompile::Device device_from(const json& tensor) {
+  if (!tensor.contains("gpu")) return {};
+  return dyncompile::Device::cuda(tensor.at("gpu").get<int>());
+}
+
 double number_from(const json& value) {
   if (!value.is_string()) return value.get<double>();
   const double infinity = std::numeric_limits<double>::infinity();
@@ -53,9 +58,9 @@ struct Call {
     for (const auto& [name, tensor] : inputs.items()) {
       memory.push_back(bytes_from_hex(tensor.at("hex")));
       names.push_back(std::make_unique<std::string>(name));
-      views.push_back(
-          {*names.back(),
-           {memory.back().data(), type_named(tensor.at("type")), shape_from(tensor.at("shape"))}});
+      views.push_back({*names.back(),
+                       {memory.back().data(), type_named(tensor.at("type")),
+                        shape_from(tensor.at("shape")), device_from(tensor)}});
     }
     for (const auto& [name, value] : knobs.items()) {
       names.push_back(std::make_unique<std::string>(name));
@@ -119,6 +124,23 @@ json run_into(const dyncompile::Net& net, const Call& call, const json& buffers)
   return found;
 }
 
+/// A call within a budget of time: "ms", by what "calibration" says.
+json govern(const dyncompile::Net& net, const Call& call, const json& budget) {
+  const auto known = dyncompile::Calibration::from_json(budget.at("calibration").get<std::string>(),
+                                                        "calibration");
+  const auto governor = net.within(budget.at("ms").get<double>(), known);
+  dyncompile::Pick pick;
+  const json outputs = json_from(net, governor.run(call.views, call.settings, &pick));
+  json levels = json::object();
+  for (const auto& [name, value] : pick.point) {
+    if (const auto* level = std::get_if<std::int64_t>(&value)) levels[name] = *level;
+  }
+  return {{"outputs", outputs},
+          {"levels", levels},
+          {"fits", pick.fits()},
+          {"points", governor.points().size()}};
+}
+
 json texts_of(const std::vector<dyncompile::Port>& ports) {
   json found = json::array();
   for (const auto& port : ports) found.push_back({port.name, port.to_string()});
@@ -162,8 +184,12 @@ json probe_run(const json& request) {
     const auto options = options_from(request.value("options", json::object()));
     net = nets.emplace(key, dyncompile::Net::load(std::filesystem::u8path(path), options)).first;
   }
+  if (request.contains("calibrate")) {
+    return net->second.calibrate({}, {}, request.at("calibrate").get<double>()).to_json();
+  }
   if (!request.contains("inputs")) return description_of(net->second);
   const Call call(request);
+  if (request.contains("within")) return govern(net->second, call, request.at("within"));
   if (request.contains("buffers")) return run_into(net->second, call, request.at("buffers"));
   if (!request.value("trace", false)) {
     return json_from(net->second, net->second.run(call.views, call.settings));

@@ -39,7 +39,7 @@ TEST_CASE("what is no level is refused") {
   const std::string remedy = " is not a level. Give a whole number from 0 to 2.";
   CHECK_THROWS_WITH_AS(level_of(level, 3), ("knob 'level': 3" + remedy).c_str(), KnobError);
   CHECK_THROWS_WITH_AS(level_of(level, -1), ("knob 'level': -1" + remedy).c_str(), KnobError);
-  CHECK_THROWS_WITH_AS(level_of(level, 1.0), ("knob 'level': 1" + remedy).c_str(), KnobError);
+  CHECK_THROWS_WITH_AS(level_of(level, 1.0), ("knob 'level': 1.0" + remedy).c_str(), KnobError);
   CHECK_THROWS_AS(level_of(level, 0.5F), KnobError);
   CHECK_THROWS_AS(level_of(level, std::numeric_limits<std::uint64_t>::max()), KnobError);
   CHECK_THROWS_AS(level_of(level, std::numeric_limits<std::int64_t>::min()), KnobError);
@@ -70,6 +70,7 @@ TEST_CASE("infinities are always legal, NaN and numbers that no float holds neve
     CHECK_THROWS_AS(one(knob, 1e39), KnobError);
     CHECK_THROWS_AS(one(knob, -1e300), KnobError);
   }
+  CHECK(KnobValue(std::copysign(not_a_number, -1.0)).to_string() == "nan");
   CHECK(one(open, 3e38) == 3e38F);
 }
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import dyncompile
+from dyncompile.runtime.calibration import Calibration, Conditions
 from dyncompile.runtime.session import Net
 from tests.cpp.artifacts import CASES, Case
 from tests.cpp.calls import array_from, request, spelt
@@ -42,6 +44,12 @@ def run(probe: Probe, path: Path, **given: object) -> dict[str, Any]:
     assert "ok" in answer, answer
     found: dict[str, Any] = answer["ok"]
     return found
+
+
+def run_text(probe: Probe, path: Path, **given: object) -> str:
+    answer = probe("run", path=str(path), options=ONE_THREAD, **given)
+    assert isinstance(answer.get("ok"), str), answer
+    return str(answer["ok"])
 
 
 def error(probe: Probe, path: Path, **given: object) -> tuple[str, str]:
@@ -311,4 +319,98 @@ def test_refuses_no_threads(exported: Mapping[str, Exported], probe: Probe) -> N
     assert (kind, text) == (
         "InputError",
         "threads: 0 is not a number of threads. Give 1 or more.",
+    )
+
+
+def test_takes_providers_by_the_names_they_have(
+    exported: Mapping[str, Exported], probe: Probe
+) -> None:
+    available = onnxruntime.get_available_providers()
+    it = exported["gate"]
+    for name in available:
+        found = probe("run", path=str(it.path), options={"providers": {name: {}}})
+        assert "ok" in found, found
+        assert name in found["ok"]["providers"]
+
+
+def test_is_measured_and_governed(exported: Mapping[str, Exported], probe: Probe) -> None:
+    it = exported["switch"]
+    text = run_text(probe, it.path, calibrate=0.05)
+    measured = Calibration.from_json(text, "here")
+    assert measured.conditions == Conditions.here(
+        f"ONNX Runtime {onnxruntime.__version__}", 1, ("CPUExecutionProvider",)
+    )
+    assert [latency.point for latency in measured.latencies] == list(it.net.operating_points)
+    feeds = it.case.feeds()[0]
+    given = request(feeds, {})
+    generous = run(probe, it.path, **given, within={"ms": 1e9, "calibration": text})
+    assert generous["fits"]
+    level = generous["levels"]
+    for output, array in results(it.net, feeds, level).items():
+        assert generous["outputs"][output] == spelt(array)
+    hopeless = run(probe, it.path, **given, within={"ms": 1e-9, "calibration": text})
+    assert not hopeless["fits"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({"processor": "abacus"}, "measured with processor abacus; here ", id="cpu"),
+        pytest.param({"cores": 4096}, "measured with cores 4096; here ", id="cores"),
+        pytest.param({"runtime": "ONNX Runtime 1.0"}, "measured with runtime ", id="runtime"),
+        pytest.param(
+            {"threads": None},
+            "measured with threads as many as ONNX Runtime takes; here 1.",
+            id="threads",
+        ),
+        pytest.param({"providers": []}, "measured with providers ; here CPU", id="providers"),
+    ],
+)
+def test_refuses_latencies_of_other_conditions(
+    changed: Mapping[str, object], said: str, exported: Mapping[str, Exported], probe: Probe
+) -> None:
+    it = exported["switch"]
+    entry = json.loads(run_text(probe, it.path, calibrate=0.01))
+    entry["conditions"] |= changed
+    within = {"ms": 1.0, "calibration": json.dumps(entry)}
+    kind, text = error(probe, it.path, **request(it.case.feeds()[0], {}), within=within)
+    assert kind == "InputError"
+    assert text.startswith(f"calibration: {said}")
+    assert text.endswith("Measure it here, with calibrate.")
+
+
+def test_refuses_latencies_of_another_artifact(
+    exported: Mapping[str, Exported], probe: Probe
+) -> None:
+    it, other = exported["channel_budget, a switch"], exported["channel_budget, a chain"]
+    within = {"ms": 1.0, "calibration": run_text(probe, other.path, calibrate=0.01)}
+    assert error(probe, it.path, **request(it.case.feeds()[0], {}), within=within) == (
+        "InputError",
+        "calibration: measured of another artifact. Measure this one, with calibrate.",
+    )
+
+
+def test_does_not_measure_a_file_that_has_changed(
+    tmp_path: Path, exported: Mapping[str, Exported], probe: Probe
+) -> None:
+    path = tmp_path / "net.onnx"
+    shutil.copy(exported["gate"].path, path)
+    run(probe, path)
+    path.write_bytes(exported["switch"].path.read_bytes())
+    assert error(probe, path, calibrate=0.01) == (
+        "ArtifactError",
+        f"{path}: the file has changed since it was loaded. Load it again.",
+    )
+
+
+def test_refuses_memory_of_a_gpu_on_the_cpu(exported: Mapping[str, Exported], probe: Probe) -> None:
+    it = exported["gate"]
+    feeds = {name: {**spelt(array), "gpu": 0} for name, array in it.case.feeds()[0].items()}
+    kind, text = error(probe, it.path, inputs=feeds)
+    assert (kind, text) == (
+        "InputError",
+        (
+            "input 'x': memory of a GPU, and the network runs with CPUExecutionProvider."
+            " Give memory of the host, or load the network with CUDAExecutionProvider."
+        ),
     )

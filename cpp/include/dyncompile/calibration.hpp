@@ -53,6 +53,9 @@ struct Calibration {
   std::vector<Latency> latencies;
   /// Day of the newest of them, ISO.
   std::string date;
+  /// SHA-256 of the file of the artifact, in hexadecimal; empty if it is not known, as of what
+  /// Python keeps.
+  std::string artifact;
 
   /// The latency at an operating point, knobs that it does not name at their defaults; none if it
   /// has not been measured. It stays good until the calibration is changed.

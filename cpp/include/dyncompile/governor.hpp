@@ -42,7 +42,8 @@ struct Pick {
   std::string to_string() const;
 };
 
-/// A network that keeps within a budget of time; safe to call from several threads.
+/// A network that keeps within a budget of time; safe to call from several threads. One that was
+/// moved from may be assigned to or destroyed, nothing else.
 ///
 /// `Net::within` makes it; it keeps the network alive. All calls share one estimate of the load.
 /// Where it runs is decided as a call begins, by the calls that have ended; nothing else but the
@@ -60,8 +61,8 @@ class Governor {
   /// points that agree with them, the best that is not slower than what would run without them is
   /// taken, else the fastest; if none agrees, they replace the values of what would run. `pick`,
   /// if given, is set to what was picked for this call.
-  Outputs run(Inputs inputs, Settings fixed = {}, Pick* pick = nullptr) const;
-  void run(Inputs inputs, Settings fixed, Buffers outputs, Pick* pick = nullptr) const;
+  Outputs run(Inputs&& inputs, Settings&& fixed = {}, Pick* pick = nullptr) const;
+  void run(Inputs&& inputs, Settings&& fixed, Buffers&& outputs, Pick* pick = nullptr) const;
 
   /// What the call that began last runs at; before the first call, what it would.
   Pick picked() const;

@@ -83,7 +83,8 @@ class KnobValue {
 
   template <class T>
   static constexpr std::int64_t level_from(T level) noexcept {
-    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    constexpr auto most = static_cast<std::uint64_t>(
+        (std::numeric_limits<std::int64_t>::max)());  // a macro in windows.h
     if constexpr (std::is_unsigned_v<T>) {
       if (static_cast<std::uint64_t>(level) > most) return -1;
     }

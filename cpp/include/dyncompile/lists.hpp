@@ -12,7 +12,8 @@
 
 namespace dyncompile {
 
-/// Elements that somebody else keeps for as long as the call takes: `{{"x", view}}` or a vector.
+/// Elements that somebody else keeps for as long as the call takes: `{{"x", view}}` or a vector. It
+/// is an argument, never a variable: what stands in braces would be gone. Keep a vector instead.
 template <class T>
 class List {
  public:
@@ -39,19 +40,19 @@ class List {
   std::size_t count_ = 0;
 };
 
-/// A data input of a call.
+/// A data input of a call; what it names and views has to live as long.
 struct Input {
   std::string_view name;
   TensorView view;
 };
 
-/// A knob of a call.
+/// A knob of a call; what it names, and a vector of values, has to live as long.
 struct Setting {
   std::string_view knob;
   KnobValue value;
 };
 
-/// Where an output of a call is to be written.
+/// Where an output of a call is to be written; what it names and views has to live as long.
 struct Buffer {
   std::string_view output;
   MutableTensorView view;

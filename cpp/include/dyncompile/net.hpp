@@ -40,7 +40,8 @@ struct LoadOptions {
   bool fallback = false;
 };
 
-/// Inputs by name, of one call; as many as the network has.
+/// Inputs by name, of one call; as many as the network has. What they name and view has to live as
+/// long.
 using Sample = std::vector<Input>;
 
 /// What a governor chooses from, and how.
@@ -56,7 +57,8 @@ struct GovernOptions {
   std::function<std::int64_t()> clock = {};
 };
 
-/// A dynamic network, ready to run; safe to call from several threads.
+/// A dynamic network, ready to run; safe to call from several threads. One that was moved from may
+/// be assigned to or destroyed, nothing else.
 class Net {
  public:
   /// Loads an artifact for ONNX Runtime, or, if its name ends in ".engine", an engine for the GPU
@@ -74,16 +76,18 @@ class Net {
 
   /// Runs the network; knobs left out have their default.
   ///
-  /// Throws InputError if an input is missing or does not fit, KnobError if a knob is unknown or
-  /// out of range, TargetError if the GPU fails.
-  Outputs run(Inputs inputs, Settings knobs = {}) const;
+  /// Throws InputError if an input is missing, does not fit, or is refused by what runs it;
+  /// KnobError if a knob is unknown or out of range; TargetError if a GPU fails.
+  Outputs run(Inputs&& inputs, Settings&& knobs = {}) const;
 
-  /// The same, into memory of the caller; outputs that are not named are dropped.
-  void run(Inputs inputs, Settings knobs, Buffers outputs) const;
+  /// The same, into memory of the caller, which overlaps neither inputs nor other outputs; those
+  /// that are not named are dropped. Up to 16 inputs, outputs and thresholds, nothing is allocated
+  /// but by what runs it.
+  void run(Inputs&& inputs, Settings&& knobs, Buffers&& outputs) const;
 
   /// Runs the network and reports the path it took. The artifact must have been exported with
   /// telemetry; throws TargetError if it was not.
-  std::pair<Outputs, Path> trace(Inputs inputs, Settings knobs = {}) const;
+  std::pair<Outputs, Path> trace(Inputs&& inputs, Settings&& knobs = {}) const;
 
   /// Measures what a call takes here, at several operating points, in turns.
   ///
@@ -97,8 +101,10 @@ class Net {
 
   /// This network as one that keeps within a budget of time, to be called instead.
   ///
+  /// Where nothing fits, the fastest point runs: `picked().fits()` tells at once.
   /// Throws InputError if the budget is not positive, there is nothing to choose from, a point has
-  /// not been measured, or the calibration is of other conditions than `conditions()`.
+  /// not been measured, or the calibration is of another artifact or of other conditions than
+  /// `conditions()`; KnobError if a point has a value out of range.
   Governor within(double milliseconds, const Calibration& calibration,
                   const GovernOptions& options = {}) const;
 

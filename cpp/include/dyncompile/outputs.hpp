@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,14 +39,27 @@ class Outputs {
   auto begin() const noexcept { return tensors_.begin(); }
   auto end() const noexcept { return tensors_.end(); }
 
-  /// Throws InputError if there are fewer.
-  const Tensor& operator[](std::size_t index) const;
-  /// Throws InputError if none has this name.
-  const Tensor& operator[](std::string_view name) const;
-  const Tensor& operator[](int index) const { return (*this)[static_cast<std::size_t>(index)]; }
-  const Tensor& operator[](const char* name) const { return (*this)[std::string_view(name)]; }
+  /// One of them, by a number or a name. Throws InputError if there is no such output.
+  template <class Key>
+  const Tensor& operator[](const Key& key) const& {
+    return tensors_[place(key)];
+  }
+  /// The same of outputs that nobody keeps: it is moved out.
+  template <class Key>
+  Tensor operator[](const Key& key) && {
+    return std::move(tensors_[place(key)]);
+  }
 
  private:
+  std::size_t place(std::string_view name) const;
+  [[noreturn]] void refuse(const std::string& number) const;
+
+  template <class I, std::enable_if_t<std::is_integral_v<I>, int> = 0>
+  std::size_t place(I number) const {
+    if (number < 0 || static_cast<std::size_t>(number) >= size()) refuse(std::to_string(number));
+    return static_cast<std::size_t>(number);
+  }
+
   std::shared_ptr<const std::vector<Port>> ports_;
   std::vector<Tensor> tensors_;
 };

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "dyncompile/errors.hpp"
 
@@ -51,7 +52,7 @@ std::string_view name_of(ElementType type) noexcept;
 
 namespace detail {
 
-template <class T>
+template <class T, class = void>
 struct ElementTypeOf;
 
 #define DYNCOMPILE_ELEMENT(T, TYPE)                         \
@@ -64,15 +65,25 @@ DYNCOMPILE_ELEMENT(float16, float16);
 DYNCOMPILE_ELEMENT(bfloat16, bfloat16);
 DYNCOMPILE_ELEMENT(float, float32);
 DYNCOMPILE_ELEMENT(double, float64);
-DYNCOMPILE_ELEMENT(std::int8_t, int8);
-DYNCOMPILE_ELEMENT(std::int16_t, int16);
-DYNCOMPILE_ELEMENT(std::int32_t, int32);
-DYNCOMPILE_ELEMENT(std::int64_t, int64);
-DYNCOMPILE_ELEMENT(std::uint8_t, uint8);
-DYNCOMPILE_ELEMENT(std::uint16_t, uint16);
-DYNCOMPILE_ELEMENT(std::uint32_t, uint32);
-DYNCOMPILE_ELEMENT(std::uint64_t, uint64);
 #undef DYNCOMPILE_ELEMENT
+
+/// Integers are told by their size, so that `long` and `long long` both have a type everywhere.
+template <class T>
+inline constexpr bool is_integer =
+    std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char> &&
+    !std::is_same_v<T, wchar_t> && !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
+
+template <class T>
+struct ElementTypeOf<T, std::enable_if_t<is_integer<T>>> {
+  static constexpr ElementType of(ElementType signed_type, ElementType unsigned_type) {
+    return std::is_signed_v<T> ? signed_type : unsigned_type;
+  }
+  static constexpr ElementType value =
+      sizeof(T) == 1   ? of(ElementType::int8, ElementType::uint8)
+      : sizeof(T) == 2 ? of(ElementType::int16, ElementType::uint16)
+      : sizeof(T) == 4 ? of(ElementType::int32, ElementType::uint32)
+                       : of(ElementType::int64, ElementType::uint64);
+};
 
 /// Well-formed if T is the type of elements.
 template <class T>
@@ -96,6 +107,10 @@ class Shape {
 
   /// Throws InputError for more than `max_rank` sizes.
   Shape(const std::int64_t* sizes, std::size_t rank);
+
+  /// Throws InputError for more than `max_rank` sizes.
+  Shape(const std::vector<std::int64_t>& sizes)  // NOLINT(google-explicit-constructor)
+      : Shape(sizes.data(), sizes.size()) {}
 
   std::size_t rank() const noexcept { return rank_; }
   const std::int64_t* begin() const noexcept { return sizes_.data(); }
@@ -176,8 +191,8 @@ class TensorView : public detail::View<const void*> {
   TensorView(const T* data, Shape shape, Device device = {}) noexcept
       : View(data, element_type<T>, shape, device) {}
 
-  /// A std::vector, std::array or span. Throws InputError if it has not as many elements as the
-  /// shape.
+  /// A std::vector, a std::array or a span that has a name. Throws InputError if it has not as many
+  /// elements as the shape.
   template <class C, class T = std::remove_pointer_t<decltype(std::declval<const C&>().data())>,
             class = detail::IfElement<T>>
   TensorView(const C& elements, Shape shape) : View(elements.data(), element_type<T>, shape) {
@@ -194,13 +209,13 @@ class MutableTensorView : public detail::View<void*> {
   using View::View;
 
   /// As of TensorView.
-  template <class T, class = detail::IfElement<T>>
+  template <class T, class = detail::IfElement<T>, std::enable_if_t<!std::is_const_v<T>, int> = 0>
   MutableTensorView(T* data, Shape shape, Device device = {}) noexcept
       : View(data, element_type<T>, shape, device) {}
 
   /// As of TensorView.
   template <class C, class T = std::remove_pointer_t<decltype(std::declval<C&>().data())>,
-            class = detail::IfElement<T>>
+            class = detail::IfElement<T>, std::enable_if_t<!std::is_const_v<T>, int> = 0>
   MutableTensorView(C& elements, Shape shape) : View(elements.data(), element_type<T>, shape) {
     detail::check_count(elements.size(), shape);
   }
@@ -213,8 +228,14 @@ class Tensor {
   Tensor(const void* data, ElementType type, Shape shape,
          std::shared_ptr<const void> owner) noexcept
       : view_(data, type, shape), owner_(std::move(owner)) {}
-  Tensor(Tensor&&) noexcept = default;
-  Tensor& operator=(Tensor&&) noexcept = default;
+  /// What is moved from is empty.
+  Tensor(Tensor&& other) noexcept
+      : view_(std::exchange(other.view_, {})), owner_(std::move(other.owner_)) {}
+  Tensor& operator=(Tensor&& other) noexcept {
+    view_ = std::exchange(other.view_, {});
+    owner_ = std::move(other.owner_);
+    return *this;
+  }
   Tensor(const Tensor&) = delete;
   Tensor& operator=(const Tensor&) = delete;
 
