@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "fitting.hpp"
 #include "text.hpp"
 
 namespace dyncompile::detail {
@@ -65,13 +66,6 @@ Shape drawable(const Port& port) {
   return {sizes.data(), sizes.size()};
 }
 
-bool fits(const Port& port, const TensorView& view) {
-  if (view.type() != port.type || view.shape().rank() != port.sizes.size()) return false;
-  return std::equal(
-      port.sizes.begin(), port.sizes.end(), view.shape().begin(),
-      [](std::int64_t size, std::int64_t given) { return size < 0 || size == given; });
-}
-
 void check_names(const std::vector<Port>& inputs, const Sample& sample, std::size_t number) {
   std::vector<std::string_view> wanted, given;
   for (const Port& port : inputs) wanted.emplace_back(port.name);
@@ -113,7 +107,7 @@ void check_samples(const std::vector<Port>& inputs, const std::vector<Sample>& s
     for (const Input& input : samples[number]) {
       const auto port = std::find_if(inputs.begin(), inputs.end(),
                                      [&](const Port& each) { return each.name == input.name; });
-      if (!fits(*port, input.view)) {
+      if (input.view.type() != port->type || !fits(*port, input.view.shape())) {
         throw InputError(input.view.to_string() + " does not fit.",
                          "sample " + std::to_string(number) + ", input " + in_quotes(port->name),
                          "Give " + port->to_string() + ".");

@@ -18,14 +18,6 @@ namespace {
 
 constexpr const char* keep_together = "Keep the two files together, or build the engine again.";
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text;
-  for (const std::int64_t size : shape) {
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  }
-  return "[" + text + "]";
-}
-
 Binding binding_from_entry(const Json& entry) {
   want_object(entry, "an input or output");
   Binding binding;
@@ -36,7 +28,7 @@ Binding binding_from_entry(const Json& entry) {
     binding.shape.push_back(want_whole(size, "a size of " + what));
     is_shape = is_shape && binding.shape.back() >= -1;
   }
-  if (!is_shape) throw BadJson("the shape of " + what + " is " + shape_text(binding.shape));
+  if (!is_shape) throw BadJson("the shape of " + what + " is " + listed(binding.shape));
   binding.on_host = want_one_of({"device", "host"}, field(entry, "location"),
                                 "the location of " + what) == "host";
   binding.dtype = want_string(field(entry, "dtype"), "the dtype of " + what);

@@ -6,15 +6,6 @@ namespace dyncompile::detail {
 
 namespace {
 
-/// Whether a tensor of these sizes goes with the port; sizes that are free fit any.
-bool fits(const Port& port, const Shape& shape) {
-  if (port.sizes.size() != shape.rank()) return false;
-  for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
-    if (port.sizes[axis] >= 0 && port.sizes[axis] != shape[axis]) return false;
-  }
-  return true;
-}
-
 template <class View>
 void check(const Port& port, const char* role, const View& view, bool any_shape) {
   if (view.type() != port.type || !(any_shape || fits(port, view.shape()))) {
@@ -29,6 +20,14 @@ void check(const Port& port, const char* role, const View& view, bool any_shape)
 }
 
 }  // namespace
+
+bool fits(const Port& port, const Shape& shape) noexcept {
+  if (port.sizes.size() != shape.rank()) return false;
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+    if (port.sizes[axis] >= 0 && port.sizes[axis] != shape[axis]) return false;
+  }
+  return true;
+}
 
 std::string names_of(const std::vector<Port>& ports) {
   return joined(ports, [](const Port& port) { return port.name; }, "none");

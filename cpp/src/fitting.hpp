@@ -15,6 +15,9 @@ constexpr std::size_t usual_count = 16;  // of inputs, outputs or thresholds: no
 /// The names, or "none".
 std::string names_of(const std::vector<Port>& ports);
 
+/// Whether a tensor of these sizes goes with the port; sizes that are free fit any.
+bool fits(const Port& port, const Shape& shape) noexcept;
+
 /// Throws InputError if the view is of another type than the port, or, unless any will do, of
 /// another shape, or has no memory. `role` is "input" or "output".
 void check_fit(const Port& port, const char* role, const View<const void*>& view,

@@ -41,10 +41,6 @@ std::string spelt(const std::optional<std::int64_t>& threads) {
   return threads ? std::to_string(*threads) : "as many as ONNX Runtime takes";
 }
 
-std::string spelt(const std::vector<std::string>& names) {
-  return detail::joined(names, [](const std::string& name) { return name; });
-}
-
 /// Throws InputError if latencies were not measured as the network runs here.
 void check_conditions(const Conditions& measured, const Conditions& here) {
   const auto check = [](const char* what, const std::string& then, const std::string& now) {
@@ -56,7 +52,7 @@ void check_conditions(const Conditions& measured, const Conditions& here) {
   check("cores", std::to_string(measured.cores), std::to_string(here.cores));
   check("runtime", measured.runtime, here.runtime);
   check("threads", spelt(measured.threads), spelt(here.threads));
-  check("providers", spelt(measured.providers), spelt(here.providers));
+  check("providers", detail::listed(measured.providers), detail::listed(here.providers));
 }
 
 }  // namespace

@@ -23,10 +23,6 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::string spelt(const std::vector<std::string>& names) {
-  return joined(names, [](const std::string& name) { return name; });
-}
-
 /// What it comes down to: an operator tells first where it stands, in the graph and in the source.
 std::string reason_of(const Ort::Exception& error) {
   std::string_view said = error.what();
@@ -148,11 +144,11 @@ class OnnxRunner final : public Runner {
                      const std::string& reason) {
     if (missing.empty()) return;
     if (!fallback) {
-      throw TargetError(spelt(missing) + " cannot be used here" + reason + ".", "providers",
-                        "ONNX Runtime has " + spelt(Ort::GetAvailableProviders()) +
+      throw TargetError(listed(missing) + " cannot be used here" + reason + ".", "providers",
+                        "ONNX Runtime has " + listed(Ort::GetAvailableProviders()) +
                             "; fallback goes on without.");
     }
-    warnings_.push_back(where_ + ": " + spelt(missing) + " cannot be used here" + reason +
+    warnings_.push_back(where_ + ": " + listed(missing) + " cannot be used here" + reason +
                         "; going on without.");
   }
 
@@ -203,7 +199,7 @@ class OnnxRunner final : public Runner {
   /// ONNX Runtime itself would take memory of a GPU for memory of the host, or not write to it.
   void check_device(const char* role, const Port& port, Device device) const {
     if (device.kind == Device::Kind::cpu || has_cuda_) return;
-    throw InputError("memory of a GPU, and the network runs with " + spelt(providers_) + ".",
+    throw InputError("memory of a GPU, and the network runs with " + listed(providers_) + ".",
                      std::string(role) + " " + in_quotes(port.name),
                      "Give memory of the host, or load the network with CUDAExecutionProvider.");
   }

@@ -2,10 +2,12 @@
 #ifndef DYNCOMPILE_SRC_TEXT_HPP
 #define DYNCOMPILE_SRC_TEXT_HPP
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dyncompile::detail {
 
@@ -22,6 +24,16 @@ std::string joined(const Elements& elements, Name name, const char* otherwise = 
     text += name(element);
   }
   return text.empty() ? otherwise : text;
+}
+
+/// Names, with ", " between them.
+inline std::string listed(const std::vector<std::string>& names) {
+  return joined(names, [](const std::string& name) { return name; });
+}
+
+/// Whole numbers, as "[1, 3]".
+inline std::string listed(const std::vector<std::int64_t>& numbers) {
+  return "[" + joined(numbers, [](std::int64_t number) { return std::to_string(number); }) + "]";
 }
 
 /// Six significant digits at most.

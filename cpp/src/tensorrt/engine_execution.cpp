@@ -34,7 +34,7 @@ Execution::~Execution() {
     inputs_.clear();
     outputs_.clear();
     stream_.reset();
-  } catch (...) {  // CUDA is gone, and all of it
+  } catch (...) {  // CUDA is gone; the rest goes as it can
   }
 }
 

@@ -40,10 +40,6 @@ std::optional<ElementType> element_type_of(DataType type) {
   }
 }
 
-std::string numbers(const std::vector<std::int64_t>& elements) {
-  return "[" + joined(elements, [](std::int64_t one) { return std::to_string(one); }) + "]";
-}
-
 bool is_between(const std::int64_t* elements, std::size_t count, const Ends& ends) {
   for (std::size_t index = 0; index < count && index < ends.least.size(); ++index) {
     if (elements[index] < ends.least[index] || elements[index] > ends.most[index]) return false;
@@ -126,8 +122,8 @@ bool EnginePort::is_dynamic() const noexcept {
 void EnginePort::check_sizes(const TensorView& view) const {
   if (!sizes || is_between(view.shape().begin(), view.shape().rank(), *sizes)) return;
   throw InputError(view.to_string() + " does not fit.", "input " + in_quotes(port.name),
-                   "The engine was built for sizes from " + numbers(sizes->least) + " to " +
-                       numbers(sizes->most) + ".");
+                   "The engine was built for sizes from " + listed(sizes->least) + " to " +
+                       listed(sizes->most) + ".");
 }
 
 void EnginePort::check_values(const void* data, std::size_t count) const {
@@ -142,10 +138,10 @@ void EnginePort::check_values(const void* data, std::size_t count) const {
   }
   if (is_between(given.data(), given.size(), *values)) return;
   throw InputError(
-      (port.sizes.empty() ? std::to_string(given[0]) : numbers(given)) + " is out of range.",
+      (port.sizes.empty() ? std::to_string(given[0]) : listed(given)) + " is out of range.",
       "input " + in_quotes(port.name),
-      "The engine was built for values from " + numbers(values->least) + " to " +
-          numbers(values->most) + ".");
+      "The engine was built for values from " + listed(values->least) + " to " +
+          listed(values->most) + ".");
 }
 
 EnginePorts ports_of(const ICudaEngine& engine, const EngineDescription& description,
