@@ -235,14 +235,18 @@ def _stripped(model: ir.Model) -> onnx.ModelProto:
 def _strip_graph(graph: onnx.GraphProto, strip: Callable[[Any], None]) -> None:
     strip(graph)
     _strip_nodes(graph.node, strip)
-    stored = {tensor.name for tensor in graph.initializer}
-    described = [value for value in graph.value_info if value.name not in stored]
-    if len(described) < len(graph.value_info):  # says no more than the tensor does
-        graph.ClearField("value_info")
-        graph.value_info.extend(described)
     for entries in (graph.input, graph.output, graph.value_info, graph.initializer):
         for entry in entries:
             strip(entry)
+    stored = {tensor.name for tensor in graph.initializer}
+    described = [
+        value
+        for value in graph.value_info
+        if value.name not in stored and (value.HasField("type") or value.metadata_props)
+    ]
+    if len(described) < len(graph.value_info):  # says nothing, or no more than the tensor does
+        graph.ClearField("value_info")
+        graph.value_info.extend(described)
 
 
 def _strip_nodes(nodes: Iterable[onnx.NodeProto], strip: Callable[[Any], None]) -> None:

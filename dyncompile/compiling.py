@@ -65,7 +65,7 @@ def compiled(job: Job, progress: Progress) -> Compiled:
     new_reports = job.telemetry and not had_reports
     changing = (*_forming(job, source), *_halving(job, source), *job.target.tailoring)
     graph = _graph_for(job.target, source.graph, changing, progress)
-    manifest = _manifest(job, source, graph)
+    manifest = _manifest(job, source, graph, is_changed=bool(changing))
     if had_reports or new_reports:
         manifest = _with_reports(job.target, graph, manifest)
     report = None
@@ -136,8 +136,14 @@ def _halving(job: Job, source: Marked | Lowered) -> Passes:
     return job.target.halving or () if job.fp16 and not is_half else ()
 
 
-def _manifest(job: Job, source: Marked | Lowered, graph: ir.Model) -> Manifest:
+def _manifest(job: Job, source: Marked | Lowered, graph: ir.Model, *, is_changed: bool) -> Manifest:
     manifest = manifest_from_model(graph, source.knobs, job.target.name)
     if isinstance(source, Lowered):  # the notes on budgets are in its manifest
         manifest = dataclasses.replace(manifest, budgets=source.manifest.budgets)
+        if not is_changed:  # costs were read from types, which a finished file leaves out
+            manifest = dataclasses.replace(
+                manifest,
+                decisions=source.manifest.decisions,
+                precision=source.manifest.precision,
+            )
     return dataclasses.replace(manifest, precision=_HALF) if job.fp16 else manifest

@@ -19,6 +19,7 @@ from dyncompile.errors import GraphError, KnobError
 from dyncompile.knobs import Knob, Levels
 from dyncompile.manifest import Budgets, Decision, Manifest, OperatingPoint, Side, TargetName
 from dyncompile.passes.branch_notes import around, options_of
+from dyncompile.passes.decision_names import names_noted, selector_options
 from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
@@ -119,22 +120,23 @@ def operating_points(knobs: Mapping[str, Knob]) -> Iterator[OperatingPoint]:
 
 
 def _marked_decisions(model: ir.Model) -> Iterator[Decision]:
-    seen: set[str] = set()
+    found: dict[str, Decision] = {}
     per_round = set(bodies_of(model.graph))  # what is decided there is no decision of a call
     for node in model.graph.all_nodes():
         marker = Selector.from_node(node) or Budget.from_node(node)
         if marker is None or marker.decision.graph in per_round:
             continue
-        if marker.name not in seen:
-            seen.add(marker.name)
-            options = marker.counts if isinstance(marker, Budget) else marker.options
-            yield Decision(
+        count = len(selector_options(marker))
+        known = found.get(marker.name)
+        if known is None or len(known.sides) < count:
+            found[marker.name] = Decision(
                 name=marker.name,
                 kind="gate" if node.op_type == "Gate" else "switch",
                 values=(str(marker.decision.name),),
                 under=(),
-                sides=tuple(Side(0, 0) for _ in options),
+                sides=(Side(0, 0),) * count,
             )
+    yield from found.values()
 
 
 def _marked_budgets(model: ir.Model) -> Iterator[Budgets]:
@@ -170,7 +172,7 @@ def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:
         kinds.setdefault(name, "gate" if _is_any(node.inputs[0], values[name]) else "switch")
     sides = sides_from_model(model, counts)
     for name, count in counts.items():
-        aliases = json.loads(values[name][0].metadata_props.get(ALIASES, "{}"))
+        aliases = names_noted(values[name][0], ALIASES)
         yield Decision(
             name=name,
             kind=kinds[name],
@@ -178,8 +180,8 @@ def _lowered_decisions(model: ir.Model) -> Iterator[Decision]:
             under=under[name],
             sides=tuple(sides[name]),
             aliases=tuple(
-                (other, tuple(range(count))[:: -1 if turned else 1])
-                for other, turned in sorted(aliases.items())
+                (other, tuple(options[min(option, len(options) - 1)] for option in range(count)))
+                for other, options in sorted(aliases.items())
             ),
         )
 

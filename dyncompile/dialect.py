@@ -41,7 +41,7 @@ VERSION = 1
 
 # Notes in the metadata of a graph.
 DECISION = "dyncompile.decision"  # a value: the decision it holds; an If: the one it tests
-ALIASES = "dyncompile.aliases"  # a decision: other names, and whether they mean the opposite
+ALIASES = "dyncompile.aliases"  # a decision: other names, and their option for each of its
 BUDGETS = "dyncompile.budgets"  # a model: its channel budgets, as the manifest will list them
 CUTS = "dyncompile.cuts"  # a node: as a marker does, it reads the decision that it has first
 FOLDED = "dyncompile.folded"  # a decision: the same of selectors that passes made superfluous

@@ -96,8 +96,9 @@ def switch(index: Tensor, options: Sequence[Tree], *, name: str | None = None) -
     """Choose one of several options by number; the others need not run.
 
     Args:
-        index: int64 of shape [] or [N], clamped to the options there are; or a float one-hot
-            of shape [n] or [N, n], which receives the gradient ``<g, option>`` per option.
+        index: int64 of shape [] or [N], clamped to the options of this switch, whatever
+            others on the same index have; or a float one-hot of shape [n] or [N, n], which
+            receives the gradient ``<g, option>`` per option.
         options: n tensors ``T[N, ...]`` of one shape, or n tuples of such tensors.
         name: Name of the decision; by default the path of the module that is running.
 
@@ -238,7 +239,7 @@ def per_level(
         )
     asked = int(level)
     if scope:
-        asked = scope.force(scope.name(level, name), asked)
+        asked = scope.force(scope.name(level, name), asked, count)
     clamped = max(asked, 0) if count is None else min(max(asked, 0), count - 1)
     return at_level(fn, clamped)
 
@@ -279,12 +280,14 @@ def _decide_switch(index: Tensor, count: int, name: str | None) -> tuple[Tensor,
     if torch.compiler.is_exporting():
         name = scope.name(index, name) if scope else name
         return (index.argmax(-1) if one_hot else index.long()), name or ""
-    value = index if one_hot else index.long().clamp(0, count - 1)
-    if scope is None:
-        return value, name or ""
-    name = scope.name(index, name)
-    taken = scope.record(name, index.argmax(-1) if one_hot else value, count)
-    return (value if taken is None else taken.clamp(0, count - 1)), name
+    asked = index.argmax(-1) if one_hot else index.long()
+    taken = None
+    if scope is not None:
+        name = scope.name(index, name)
+        taken = scope.record(name, asked, count)
+    if one_hot and taken is None:
+        return index, name or ""
+    return (asked if taken is None else taken).clamp(0, count - 1), name or ""
 
 
 def _select(take: Tensor, on: Tensor, off: Tensor, name: str) -> Tensor:

@@ -34,18 +34,20 @@ def follow(path: Mapping[str, int] | None = None) -> Iterator[dict[str, NDArray[
 
     Args:
         path: Decision name to option: 0 or 1 for gates (1 takes ``on``), the index for
-            switches. Decisions not named decide for themselves.
+            switches. Of several switches with one name, those that have fewer options take
+            their last beyond it. Decisions not named decide for themselves.
 
     Yields:
         A dict that fills while the model runs: name to the options taken, ``int64[]`` or
         ``int64[N]``. Eager computes every side, so decisions in untaken branches are there too.
 
     Raises:
-        MarkerError: a name in ``path`` was never met.
+        MarkerError: a name in ``path`` was never met, or has no such option.
     """
     scope = Scope(dict(path or {}))
     with scope.active():
         yield scope.taken
+    scope.check_options()
     unknown = sorted(set(scope.path) - set(scope.taken))
     if unknown:
         raise MarkerError(
@@ -81,6 +83,7 @@ class Scope:
         self.root = root
         self.knobs = knobs or {}
         self.taken: dict[str, NDArray[np.int64]] = {}
+        self.refused: dict[str, int] = {}  # by name: the most options of those without that option
         self.running: list[str] = []
         self.levels: list[int] = []
         self._restart()
@@ -89,6 +92,7 @@ class Scope:
     def _restart(self) -> None:
         self.decisions: dict[tuple[int, ...], tuple[Tensor, str]] = {}
         self.owners: dict[str, Tensor] = {}
+        self.counts: dict[str, int | None] = {}  # by name: the most options; None is no bound
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -143,25 +147,50 @@ class Scope:
         self.owners[given] = decision
         return given
 
-    def force(self, name: str, asked: int) -> int:
-        """Record a decision made in Python and return it as the path wants it."""
+    def force(self, name: str, asked: int, count: int | None) -> int:
+        """Record a decision made in Python and return it as the path wants it.
+
+        Args:
+            name: Its name.
+            asked: The option without a path.
+            count: How many options there are; None if nobody knows.
+        """
         option = self.path.get(name, asked)
-        self.taken[name] = np.asarray(option, np.int64)
+        self._take(name, np.asarray(option, np.int64), count)
         return option
 
     def record(self, name: str, decision: Tensor, count: int) -> Tensor | None:
         """Record a decision; return its replacement if the path forces it."""
         forced = None
-        if not 0 <= self.path.get(name, 0) < count:
+        if name in self.path:
+            forced = decision = torch.full_like(decision, self.path[name], dtype=torch.int64)
+        self._take(name, decision.detach().cpu().numpy().astype(np.int64), count)
+        return forced
+
+    def _take(self, name: str, asked: NDArray[np.int64], count: int | None) -> None:
+        """Record what was asked for, within the options of the largest marker of that name."""
+        known = self.counts.get(name, 0)
+        most = None if count is None or known is None else max(count, known)
+        self.counts[name] = most
+        self.taken[name] = asked.clip(0, None if most is None else most - 1)
+        option = self.path.get(name, 0)
+        if option >= 0 and (most is None or option < most):
+            self.refused.pop(name, None)
+        else:
+            self.refused[name] = most or 0
+
+    def check_options(self) -> None:
+        """Refuse a path with an option that no marker of its name had.
+
+        Raises:
+            MarkerError: there is one.
+        """
+        for name, count in self.refused.items():
             raise MarkerError(
                 f"{self.path[name]} is not one of its {count} options.",
                 where=f"follow({name!r})",
                 remedy=f"Give a number from 0 to {count - 1}.",
             )
-        if name in self.path:
-            forced = decision = torch.full_like(decision, self.path[name], dtype=torch.int64)
-        self.taken[name] = decision.detach().cpu().numpy().astype(np.int64)
-        return forced
 
 
 _scope: ContextVar[Scope | None] = ContextVar("dyncompile_scope", default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["MOST_PATHS", "DecisionTree", "Path", "Paths", "chosen_paths"]
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -85,7 +85,8 @@ class DecisionTree:
     """The choices of a lowered graph in the order it comes to them.
 
     A decision is taken once on a path and holds wherever it is met again; a switch that
-    became several Ifs is one decision. Ifs without a decision (``torch.cond`` in the model)
+    became several Ifs is one decision. It has as many options as the largest switch on it; beyond
+    its last, a smaller one takes its last. Ifs without a decision (``torch.cond`` in the model)
     and bodies of loops are no choice: what they hold is met either way.
     """
 
@@ -102,7 +103,8 @@ class DecisionTree:
         Raises:
             GraphError: an If names its decision, but not the options it splits.
         """
-        return cls(tuple(_choices(model.graph, free)))
+        choices = tuple(_choices(model.graph, free))
+        return cls(_extended(choices, _counts(choices)))
 
     def path(self, options: Mapping[str, int]) -> Path:
         """Return the path along the given options; a decision not given takes its first."""
@@ -230,6 +232,31 @@ def _choices(graph: ir.Graph, free: Collection[str]) -> Iterator[_Choice]:
                 leaving = (frozenset(outer.others), otherwise)
                 choice = _Choice(outer.decision, (leading, leaving))
         yield choice
+
+
+def _counts(choices: Iterable[_Choice]) -> dict[str, int]:
+    """Return how many options each decision has, over all its choices."""
+    counts: dict[str, int] = {}
+    pending = list(choices)
+    while pending:
+        choice = pending.pop()
+        counts[choice.decision] = max(counts.get(choice.decision, 0), 1 + max(choice.options))
+        pending += [one for _, inner in choice.branches for one in inner]
+    return counts
+
+
+def _extended(choices: Iterable[_Choice], counts: Mapping[str, int]) -> tuple[_Choice, ...]:
+    """Return the choices with all options of their decision; those beyond go with the last."""
+    found = []
+    for choice in choices:
+        last = max(choice.options)
+        beyond = range(last + 1, counts[choice.decision])
+        branches = tuple(
+            (options.union(beyond) if last in options else options, _extended(inner, counts))
+            for options, inner in choice.branches
+        )
+        found.append(_Choice(choice.decision, branches))
+    return tuple(found)
 
 
 def _branch(

@@ -307,11 +307,12 @@ class _Run:
             flipped = [
                 name
                 for name, option in options.items()  # in the order in which they were made
-                if name in taken and name not in ties and int(option.item()) != taken[name]
+                if name in taken and name not in ties and self._own(name, option) != taken[name]
             ]
             if not flipped:
                 break
-            self._excuse(flipped[0], taken, int(options[flipped[0]].item()), number, point)
+            wanted_option = self._own(flipped[0], options[flipped[0]])
+            self._excuse(flipped[0], taken, wanted_option, number, point)
             ties[flipped[0]] = taken[flipped[0]]
         self._compare(got, wanted, _place(number, point))
         return taken
@@ -387,10 +388,17 @@ class _Run:
         """Return the decisions that the operating point makes."""
         _, options = self._follow(0, point, {})
         return {
-            name: int(options[name].item())
+            name: self._own(name, options[name])
             for name in self._decisions
             if name in options and name not in drivable
         }
+
+    def _own(self, name: str, taken: NDArray[np.int64]) -> int:
+        """Return what the model took as an option of the artifact, which may lack the last ones.
+
+        Passes leave out switches that make no difference, also the one with the most options.
+        """
+        return min(int(taken.item()), len(self._decisions[name].sides) - 1)
 
     def _is_default(self, point: OperatingPoint) -> bool:
         return all(value == self.manifest.knobs[name].default for name, value in point.items())

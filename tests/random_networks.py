@@ -96,10 +96,15 @@ class Gate:
 
 @dataclass(frozen=True)
 class Switch:
-    """A switch over one or more values; as many results."""
+    """A switch over one or more values; as many results; one of several names of its index."""
 
     index: int
     options: tuple[tuple[int, ...], ...]
+    alias: int = 0
+
+    def name(self) -> str | None:
+        """Return the name given to it, if any."""
+        return f"alias{self.alias}.{self.index}" if self.alias else None
 
 
 @dataclass(frozen=True)
@@ -263,6 +268,7 @@ class _Sketch:
             self.ladder,
             self.disjoint,
             self.subsets,
+            self.two_switches,
         ]
         plain = [self.layer, self.residual]
         kind = self.draw(st.sampled_from(range(len(plain) + len(kinds))))
@@ -356,6 +362,15 @@ class _Sketch:
             options.append(option)
         return self.switch(index, options)
 
+    def two_switches(self, x: int, depth: int) -> int:
+        """Two switches on one index, each with its own number of options."""
+        index = self.index(x)
+        for _ in range(2):
+            count = self.draw(st.integers(1, 4))
+            options = [self.region(x, min(depth, 1)) for _ in range(count)]
+            x = self.switch(index, options, self.draw(st.integers(0, 2)))
+        return x
+
     # decisions
 
     def decision(self, x: int) -> int:
@@ -401,8 +416,8 @@ class _Sketch:
     def gates(self, decision: int, on: tuple[int, ...], off: tuple[int, ...]) -> list[int]:
         return self._several(Gate(decision, on, off), len(on))
 
-    def switch(self, index: int, options: list[int]) -> int:
-        return self._several(Switch(index, tuple((option,) for option in options)), 1)[0]
+    def switch(self, index: int, options: list[int], alias: int = 0) -> int:
+        return self._several(Switch(index, tuple((option,) for option in options), alias), 1)[0]
 
     def add_op(self, op: Op) -> int:
         self.tensors.append(self._append(op))
@@ -497,7 +512,7 @@ class _Writer:
             case Switch(index, options):
                 for column, k in enumerate(results):
                     chosen = ", ".join(self._names[option[column]] for option in options)
-                    switch = f'Switch{len(options)} <name = "s{index}">'
+                    switch = f'Switch{len(options)} <name = "{op.name() or f"s{index}"}">'
                     self._node(
                         k,
                         f"dyncompile.{switch} ({self._names[index]}, {chosen})",
@@ -609,7 +624,7 @@ class TorchNetwork(nn.Module):
                     values.update(zip(results, chosen, strict=True))
                 case Switch(index, options):
                     sides = [tuple(values[k] for k in option) for option in options]
-                    chosen = markers.switch(values[index], sides)
+                    chosen = markers.switch(values[index], sides, name=op.name())
                     values.update(zip(results, chosen, strict=True))
                 case _:
                     values[results[0]] = self._compute(op, values)

@@ -71,3 +71,31 @@ def test_every_name_can_be_forced(
         with dyncompile.follow() as taken:
             model(torch.randn(1, 8), torch.tensor(level))
         assert set(taken) <= known
+
+
+class InBranches(nn.Module):
+    """A decision of two names, whose copies in branches have one each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(4)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b, c, d = self.layers
+        outer = (3 * x.sum()).long()
+        index = (2 * a(x).sum()).long()
+        one = switch(index, [b(x), x, x.neg()], name="first")
+        other = switch(index, [c(x), d(x), x], name="second")
+        result: Tensor = switch(outer, [one, other, x], name="outer")
+        return result
+
+
+def test_copies_of_a_decision_have_the_same_names(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "net.onnx"
+    report = dyncompile.export(InBranches(), torch.randn(1, 8), path, telemetry=True)
+    assert report is not None
+    inner = [one for one in dyncompile.load(path).decisions if one.name != "outer"]
+    assert [(one.name, [other for other, _ in one.aliases]) for one in inner] == [
+        ("first", ["second"])
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,24 @@ def test_no_two_values_or_nodes_have_one_name(marked: Path, tmp_path: Path) -> N
     assert "" not in nodes
     for names in (nodes, values):
         assert not [a for a, b in itertools.pairwise(sorted(map(str, names))) if a == b]
+
+
+def test_a_file_with_free_sizes_stays_as_it_is(tmp_path: Path) -> None:
+    once, twice = tmp_path / "once.onnx", tmp_path / "twice.onnx"
+    shapes = {"x": {3: torch.export.Dim("w", min=8, max=64)}}
+    dyncompile.export(Slim(), image(), once, target="tensorrt", dynamic_shapes=shapes)
+    dyncompile.export(once, {"x": image().numpy()}, twice, target="tensorrt")
+    assert twice.read_bytes() == once.read_bytes()
+
+
+def test_a_file_in_form_keeps_the_costs_it_tells(marked: Path, tmp_path: Path) -> None:
+    once, twice = tmp_path / "once.onnx", tmp_path / "twice.onnx"
+    dyncompile.export(marked, None, once, target="tensorrt", verify=False)
+    model, manifest = artifact.read(once)
+    assert manifest is not None
+    first, *others = manifest.decisions
+    sides = tuple(dataclasses.replace(side, macs=side.macs + 7) for side in first.sides)
+    told = (dataclasses.replace(first, sides=sides), *others)
+    artifact.write(model, dataclasses.replace(manifest, decisions=told), once)
+    dyncompile.export(once, None, twice, target="tensorrt")
+    assert twice.read_bytes() == once.read_bytes()

@@ -762,3 +762,30 @@ def test_budgets_on_one_level_count_for_the_same_levels(counts: list[tuple[int, 
     levels = f"{len(counts[0])} levels and for {len(counts[1])}"
     with pytest.raises(MarkerError, match=f"'b': its budgets count channels for {levels}"):
         capture_model(Net(), (X,), {"level": Levels((1, 2, 3))})
+
+
+def test_switches_of_one_name_force_and_record_the_options_of_the_longest() -> None:
+    index, (a, b, c) = torch.tensor(7), (X, X + 1, X + 2)
+    with follow() as taken:
+        same(switch(index, [a, b], name="way"), b)
+        same(switch(index, [a, b, c], name="way"), c)
+    assert taken["way"].tolist() == 2
+    with follow({"way": 2}):
+        same(switch(index, [a, b], name="way"), b)
+        same(switch(index, [a, b, c], name="way"), c)
+
+
+def test_an_option_that_no_switch_of_the_name_has_cannot_be_forced() -> None:
+    def both() -> Tensor:
+        index = torch.tensor(0)
+        with follow({"way": 3}):
+            return switch(index, [X, X], name="way") + switch(index, [X, X, X], name="way")
+
+    with pytest.raises(MarkerError, match="3 is not one of its 3 options"):
+        both()
+
+
+def test_a_level_is_recorded_as_it_is_clamped() -> None:
+    with follow() as taken:
+        per_level(torch.tensor(9), lambda k: X + k, 3, name="level")
+    assert taken["level"].tolist() == 2

@@ -160,3 +160,16 @@ def test_an_if_that_does_not_name_its_options_is_refused() -> None:
     next(iter(model.graph.all_nodes())).metadata_props.pop("dyncompile.then")
     with pytest.raises(GraphError, match="does not say which options lead to its then_branch"):
         paths(model)
+
+
+def test_a_decision_has_the_options_of_its_largest_switch() -> None:
+    text = """main (float[1] x, bool first, bool last) => (float[1] z) {
+        y = If (first) <then_branch = a () => (float[1] a1) { a1 = Neg (x) },
+                        else_branch = b () => (float[1] b1) { b1 = Abs (x) }>
+        z = If (last) <then_branch = c () => (float[1] c1) { c1 = Neg (y) },
+                       else_branch = d () => (float[1] d1) { d1 = Abs (y) }>
+    }"""
+    model = tagged(parse(text), [("y", "way", "0", "1"), ("z", "way", "0,1", "2")])
+    assert paths(model).paths == ({"way": 0}, {"way": 1}, {"way": 2})
+    sample = paths(model, limit=1)
+    assert {path["way"] for path in sample.paths} == {0, 1, 2}

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 __all__ = ["BranchOnDecisions"]
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import ALIASES, DECISION, FOLDED, TURNED, Selector, option_count
+from dyncompile.dialect import ALIASES, DECISION, FOLDED, Selector, option_count
 from dyncompile.passes.build_branches import BranchBuilder, like
+from dyncompile.passes.decision_names import (
+    Names,
+    add_names,
+    main_name,
+    merged,
+    names_noted,
+    selector_options,
+)
 from dyncompile.passes.decision_order import outermost_first, selecting_inside, sharing
 from dyncompile.passes.decision_runs import returning, runs, with_work
 from dyncompile.passes.exclusive_work import exclusive_work
@@ -46,6 +53,7 @@ class BranchOnDecisions(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Branch in the main graph and in every graph nested in it, outer decisions first."""
+        _note_names(model)
         scopes = Scopes(model.graph)
         waiting = [model.graph]
         modified = False
@@ -57,6 +65,7 @@ class BranchOnDecisions(ir.passes.InPlacePass):
             fill_stand_ins(model)
             NameUniquely()(model)  # copies have the names of their originals
             forget_decisions_of_rounds(model)
+            _forget_names(model)
         return ir.passes.PassResult(model, modified=modified)
 
 
@@ -189,17 +198,29 @@ def _owned(
     return owned
 
 
+def _note_names(model: ir.Model) -> None:
+    """Note all names of every decision at its value, for its copies to have the same."""
+    for node in model.graph.all_nodes():
+        selector = Selector.from_node(node)
+        if selector is not None:
+            add_names(selector.decision, FOLDED, {selector.name: selector_options(selector)})
+
+
+def _forget_names(model: ir.Model) -> None:
+    """Drop what is noted at copies of decisions that nothing branches on."""
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            value.metadata_props.pop(FOLDED, None)
+
+
 def _tag(decision: ir.Value) -> None:
-    """Note the name of a decision at its value, and other names that gates have for it."""
+    """Note the name of a decision at its value, and other names that selectors have for it."""
     notes = decision.metadata_props
-    turned = {
-        selector.name: TURNED in user.metadata_props
-        for user, index in decision.uses()
-        if index == 0 and (selector := Selector.from_node(user)) is not None
-    }
-    turned |= json.loads(notes.pop(FOLDED, "{}"))
-    notes.setdefault(DECISION, min(turned, key=lambda name: (turned[name], name)))
-    aliases = json.loads(notes.get(ALIASES, "{}")) | turned
-    aliases.pop(notes[DECISION], None)
-    if aliases:
-        notes[ALIASES] = json.dumps(aliases, sort_keys=True)
+    names: Names = names_noted(decision, FOLDED)
+    for user, index in decision.uses():
+        if index == 0 and (selector := Selector.from_node(user)) is not None:
+            names = merged(names, {selector.name: selector_options(selector)})
+    notes.pop(FOLDED, None)
+    notes.setdefault(DECISION, main_name(names))
+    names.pop(notes[DECISION], None)
+    add_names(decision, ALIASES, names)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 __all__ = ["FoldImpliedSelectors"]
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from dyncompile.dialect import FOLDED, TURNED, Selector, option_count
+from dyncompile.dialect import FOLDED, Selector, option_count
+from dyncompile.passes.decision_names import add_names, selector_options
 from dyncompile.passes.exclusive_work import exclusive_work, numbers_needed
 from dyncompile.passes.scopes import Scopes
 from dyncompile.passes.sequence import Sequence
@@ -71,7 +71,4 @@ def _implied_uses(
 
 def _note(selector: Selector) -> None:
     """Keep the name of a selector that may vanish, so that the manifest can list it."""
-    notes = selector.decision.metadata_props
-    folded = json.loads(notes.get(FOLDED, "{}"))
-    folded[selector.name] = TURNED in selector.node.metadata_props
-    notes[FOLDED] = json.dumps(folded, sort_keys=True)
+    add_names(selector.decision, FOLDED, {selector.name: selector_options(selector)})

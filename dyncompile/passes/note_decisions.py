@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["NoteDecisions"]
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import onnx_ir as ir
 
 from dyncompile.dialect import ALIASES, DECISION, ELSE, THEN
 from dyncompile.passes.constants import is_fixed
+from dyncompile.passes.decision_names import add_names
 from dyncompile.passes.rounds import bodies_of
 from dyncompile.passes.scopes import graphs_of
 
@@ -55,6 +55,5 @@ def _note(node: ir.Node, condition: ir.Value) -> None:
     own, notes = node.name or "If", condition.metadata_props
     name = notes.setdefault(DECISION, own)
     if name != own:
-        aliases = json.loads(notes.get(ALIASES, "{}"))
-        notes[ALIASES] = json.dumps({**aliases, own: False}, sort_keys=True)
+        add_names(condition, ALIASES, {own: (0, 1)})
     node.metadata_props.update({DECISION: name, THEN: "1", ELSE: "0"})

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import CUTS, LEVEL_MACS, PINNED
+from dyncompile.dialect import CUTS, DOMAIN, LEVEL_MACS, PINNED
 from dyncompile.passes.constants import is_fixed
 
+_NOTES = f"{DOMAIN}."
 _CUTTING = {"Gather", "Pad", "Reshape", "Slice"}
 
 
@@ -31,11 +32,16 @@ class OmitInnerTypes(ir.passes.InPlacePass):
             if PINNED in node.metadata_props or (is_cut_by_level and _is_cut(node)):
                 continue
             for value in node.outputs:
-                kept = value.is_graph_output() or value.metadata_props
+                kept = value.is_graph_output() or _has_notes(value)
                 if not kept and (value.type is not None or value.shape is not None):
                     value.type, value.shape = None, None
                     modified = True
         return ir.passes.PassResult(model, modified=modified)
+
+
+def _has_notes(value: ir.Value) -> bool:
+    """Whether the compiler noted something; what exporters note is not written."""
+    return any(note.startswith(_NOTES) for note in value.metadata_props)
 
 
 def _is_cut(node: ir.Node) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 __all__ = ["NOT_REACHED", "always_reported", "report_decisions"]
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from dyncompile.dialect import DECISION, REPORT
+from dyncompile.dialect import ABSENT, DECISION, REPORT
 from dyncompile.manifest import Decision
 from dyncompile.passes.decision_values import require_value, unused_name, values_by_name
 
@@ -48,8 +48,7 @@ def report_decisions(model: ir.Model, decisions: Iterable[Decision]) -> dict[str
     for decision in decisions:
         write = _Writer(decision, values, nodes)
         options = defaultdict(list)
-        for name in decision.values:
-            value = require_value(values, name, decision.name)
+        for value in _computed([require_value(values, v, decision.name) for v in decision.values]):
             graph = value.graph
             if graph is model.graph or graph in branches:
                 assert graph is not None, "named values of a graph know their graph"
@@ -91,6 +90,31 @@ def always_reported(
             for name in decision.values
         )
     }
+
+
+def _computed(held: list[ir.Value]) -> Iterator[ir.Value]:
+    """Yield the values that compute a decision, not those that hand it out of a branch.
+
+    Where the call did not come to the branch, these hold a stand-in.
+    """
+    pending, found = list(held), set[ir.Value]()
+    while pending:
+        value = pending.pop(0)
+        node = value.producer()
+        handed = []
+        if node is not None and node.op_type == "If" and not node.domain:
+            index = node.outputs.index(value)
+            handed = [node.attributes[name].as_graph().outputs[index] for name in _IF_BRANCHES]
+        if any(inner in held or _is_stand_in(inner) for inner in handed):
+            pending += [inner for inner in handed if not _is_stand_in(inner)]
+        elif value not in found:
+            found.add(value)
+            yield value
+
+
+def _is_stand_in(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and ABSENT in node.metadata_props
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,12 @@ from dyncompile.passes.channels.groups import ChannelGroups
 from dyncompile.passes.channels.region import BudgetRegion
 from dyncompile.passes.channels.sums import sum_groups
 from dyncompile.passes.channels.ways import Lowering, Way, choose_way
+from dyncompile.passes.decision_names import (
+    add_names,
+    main_name,
+    names_noted,
+    selector_options,
+)
 from dyncompile.passes.name_uniquely import NameUniquely
 
 
@@ -115,12 +121,13 @@ def _give_one_name(budgets: Sequence[Budget]) -> str:
     """Give budgets the name that their decision will have, and note every name that it had."""
     decision = budgets[0].decision
     users = [Budget.from_node(user) or Selector.from_node(user) for user, _ in decision.uses()]
-    names = {user.name: False for user in users if user and user.decision is decision}
-    names |= json.loads(decision.metadata_props.get(FOLDED, "{}"))
-    decision.metadata_props[FOLDED] = json.dumps(names, sort_keys=True)
+    for user in users:
+        if user and user.decision is decision:
+            add_names(decision, FOLDED, {user.name: selector_options(user)})
+    name = main_name(names_noted(decision, FOLDED))
     for budget in budgets:
-        budget.node.attributes["name"] = ir.AttrString("name", min(names))
-    return min(names)
+        budget.node.attributes["name"] = ir.AttrString("name", name)
+    return name
 
 
 def at_level(model: ir.Model, name: str, level: int) -> None:

@@ -78,7 +78,7 @@ def test_the_name_that_vanishes_is_noted() -> None:
     model = parse(NESTED)
     FoldImpliedSelectors()(model)
     notes = model.graph.inputs[0].metadata_props
-    assert json.loads(notes[FOLDED]) == {"inner": False}
+    assert json.loads(notes[FOLDED]) == {"inner": [0, 1]}
 
 
 @pytest.mark.parametrize(

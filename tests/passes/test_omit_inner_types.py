@@ -36,3 +36,11 @@ def test_what_a_level_cuts_at_run_time_keeps_its_type() -> None:
         assert not OmitInnerTypes()(one).modified
         typed = {v.name for node in one.graph for v in node.outputs if v.dtype is not None}
         assert typed == kept | {"y"}
+
+
+def test_what_exporters_noted_keeps_no_type() -> None:
+    model = parse("main (float[4] x) => (float[4] y) <float[4] r> { r = Relu (x) y = Neg (r) }")
+    value = model.graph[0].outputs[0]
+    value.metadata_props["pkg.torch.onnx.original_node_name"] = "relu"
+    assert OmitInnerTypes()(model).modified
+    assert value.dtype is None

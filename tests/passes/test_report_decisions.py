@@ -89,3 +89,28 @@ def test_a_value_the_graph_lacks_is_an_error() -> None:
     lost = Decision("lost", "gate", ("gone",), (), NO_COST)
     with pytest.raises(GraphError, match="decision 'lost': the graph has no value 'gone'"):
         report_decisions(nested(), [lost])
+
+
+def test_a_decision_that_a_branch_hands_out_is_reported_where_it_was_made() -> None:
+    model = parse("""main (float[1] x, bool outer) => (float[1] y) {
+        h, take = If (outer) <
+            then_branch = on () => (float[1] h1, bool take1) {
+                zero = Constant <value = float {0.0}> ()
+                score = ReduceSum <keepdims = 0> (x)
+                take1 = Greater (score, zero)
+                h1 = Neg (x)
+            },
+            else_branch = off () => (float[1] h0, bool take0) {
+                h0 = Abs (x)
+                take0 = Constant <value = bool {0}> ()
+            }>
+        y = If (take) <then_branch = a () => (float[1] a1) { a1 = Exp (h) },
+                       else_branch = b () => (float[1] b1) { b1 = Neg (h) }>
+    }""")
+    stand_in = next(n for n in model.graph.all_nodes() if n.outputs[0].name == "take0")
+    stand_in.metadata_props["dyncompile.absent"] = "1"
+    for values in ("take", "take1"), ("take1",), ("take",):
+        decision = Decision("inner", "gate", values, (), NO_COST)
+        for outer, x, option in (True, 1, 1), (True, -1, 0), (False, 1, -1):
+            found = reported(model.clone(), (decision,), x=np.array([x], F32), outer=outer)
+            assert found == {"inner": option}
