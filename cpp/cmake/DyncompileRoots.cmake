@@ -11,11 +11,11 @@ endmacro()
 # string.
 function(dyncompile_get_root root variable)
   set(value "${${variable}}")
-  if(NOT value AND DEFINED ENV{${variable}})
-    set(value "$ENV{${variable}}")
-    if(DEFINED CACHE{${variable}}) # for when this is configured again without it
-      set(${variable} "${value}" CACHE PATH "Where it is; without it, what the environment says" FORCE)
+  if(NOT value)
+    if(DEFINED ENV{${variable}}) # kept for when this is configured again without it
+      set(dyncompile_last_${variable} "$ENV{${variable}}" CACHE INTERNAL "What the environment said")
     endif()
+    set(value "${dyncompile_last_${variable}}")
   endif()
   if(value)
     get_filename_component(value "${value}" ABSOLUTE BASE_DIR "${CMAKE_SOURCE_DIR}")

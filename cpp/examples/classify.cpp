@@ -22,7 +22,7 @@ Arguments parse(const std::vector<std::string>& words) {
   for (std::size_t at = 0; at < words.size(); ++at) {
     if (words[at] == "--budget" && at + 1 < words.size()) {
       found.budget = words[++at];
-    } else if (words[at].rfind("--", 0) == 0) {
+    } else if (words[at].rfind("--", 0) == 0 && words[at] != "--help") {
       throw std::runtime_error(words[at] + ": no such option, or its value is missing.");
     } else if (found.net.empty()) {
       found.net = words[at];
@@ -30,7 +30,7 @@ Arguments parse(const std::vector<std::string>& words) {
       found.images.push_back(words[at]);
     }
   }
-  if (found.images.empty()) {
+  if (found.images.empty() || found.net == "--help") {
     throw std::runtime_error("usage: classify NET IMAGE... [--budget VALUE]");
   }
   return found;

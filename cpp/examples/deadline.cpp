@@ -44,7 +44,7 @@ Arguments parse(const std::vector<std::string>& words) {
       found.ms = number("--ms", words[++at]);
     } else if (words[at] == "--seconds" && has_value) {
       found.seconds = number("--seconds", words[++at]);
-    } else if (words[at].rfind("--", 0) == 0) {
+    } else if (words[at].rfind("--", 0) == 0 && words[at] != "--help") {
       throw std::runtime_error(words[at] + ": no such option, or its value is missing.");
     } else if (found.net.empty()) {
       found.net = words[at];
@@ -52,7 +52,7 @@ Arguments parse(const std::vector<std::string>& words) {
       found.images.push_back(words[at]);
     }
   }
-  if (found.images.empty() || found.ms == 0) {
+  if (found.images.empty() || found.net == "--help" || found.ms == 0) {
     throw std::runtime_error("usage: deadline NET IMAGE... --ms TIME [--seconds 6]");
   }
   return found;

@@ -137,7 +137,11 @@ class OnnxRunner final : public Runner {
   }
 
   ArtifactError not_loaded(const std::string& reason) const {
-    return {"ONNX Runtime cannot load it: " + reason + ".", where_, "Copy or export it again."};
+    const bool is_of_weights = reason.find("xternal") != std::string::npos ||  // as it calls them
+                               reason.find("TensorProto ( tensor name") != std::string::npos;
+    return {"ONNX Runtime cannot load it: " + reason + ".", where_,
+            is_of_weights ? "Keep it and its weights file together, or export the network again."
+                          : "Copy or export it again."};
   }
 
   void check_missing(const std::vector<std::string>& missing, bool fallback,

@@ -27,8 +27,8 @@ std::size_t Outputs::place(std::string_view name) const {
 }
 
 void Outputs::refuse(const std::string& number) const {
-  throw InputError("there are " + std::to_string(size()) + " outputs.", "output " + number,
-                   "Count from 0.");
+  throw InputError("the network has no such output.", "output " + number,
+                   "Count from 0; it has " + std::to_string(size()) + ".");
 }
 
 }  // namespace dyncompile

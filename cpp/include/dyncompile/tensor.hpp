@@ -245,15 +245,18 @@ class Tensor {
   /// Number of elements.
   std::size_t size() const { return view_.shape().elements(); }
 
-  /// The elements. Throws InputError if they are not of type T.
+  /// The elements; good as long as this lives. Throws InputError if they are not of type T.
   template <class T>
-  const T* data() const {
+  const T* data() const& {
     check(element_type<T>);
     return static_cast<const T*>(view_.data());
   }
+  template <class T>
+  const T* data() const&& = delete;  // they would be gone: keep the tensor
 
-  /// The memory, whatever the type.
-  const void* raw() const noexcept { return view_.data(); }
+  /// The memory, whatever the type; good as long as this lives.
+  const void* raw() const& noexcept { return view_.data(); }
+  const void* raw() const&& = delete;
 
   /// To be fed to another network; good as long as this lives.
   const TensorView& view() const noexcept { return view_; }
