@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["BranchesInSequence"]
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -61,11 +61,12 @@ class BranchesInSequence(ir.passes.InPlacePass):
         """Take all Ifs of the main graph apart."""
         if all(isinstance(n, int) for given in model.graph.inputs for n in given.shape or ()):
             return ir.passes.PassResult(model, modified=False)
-        sequencer = _Sequencer(model.graph, _every_option(model))
-        modified = sequencer.run()
+        every = _every_option(model)
+        extended = _name_all_options(model.graph, every, {})
+        modified = _Sequencer(model.graph, every).run()
         if modified:
             NameUniquely()(model)  # what is handed over has the name of what it was
-        return ir.passes.PassResult(model, modified=modified)
+        return ir.passes.PassResult(model, modified=modified or extended)
 
 
 def _every_option(model: ir.Model) -> dict[str, frozenset[int]]:
@@ -74,6 +75,34 @@ def _every_option(model: ir.Model) -> dict[str, frozenset[int]]:
         for note in SIDES.values():
             found[node.metadata_props[DECISION]] |= set(options_of(node, note))
     return found
+
+
+def _name_all_options(
+    graph: ir.Graph, every: Mapping[str, frozenset[int]], reached: Mapping[str, frozenset[int]]
+) -> bool:
+    """Say of an If what options beyond its last do: they take its last. Return whether any do.
+
+    Apart from the other Ifs of its switch, the note of one would not tell any more.
+    """
+    modified = False
+    for node in graph:
+        if not decides(node):
+            inner = [(body, reached) for body in graphs_of(node)]
+        else:
+            name, inner = node.metadata_props[DECISION], []
+            here = reached.get(name, every[name])
+            last = max(max(options_of(node, note), default=0) for note in SIDES.values())
+            for side, note in SIDES.items():
+                options = set(options_of(node, note))
+                beyond = {option for option in here if option > last and last in options}
+                if beyond:
+                    node.metadata_props[note] = _listed(options | beyond)
+                    modified = True
+                within = {**reached, name: here & (options | beyond)}
+                inner.append((node.attributes[side].as_graph(), within))
+        for body, within in inner:
+            modified |= _name_all_options(body, every, within)
+    return modified
 
 
 @dataclass

@@ -70,6 +70,21 @@ SWITCH = f"""main (float[n,2] x, int64 level) => (float[n,2] y) <{WEIGHTS},
     y = dyncompile.Switch4 <name = "level"> (level, a, b, e, f)
 }}"""
 
+# Two switches on one level; the smaller one takes its last for what lies beyond.
+SMALLER = f"""main (float[n,2] x, int64 level) => (float[n,2] y) <{WEIGHTS},
+    float[n,2] a, float[n,2] b, float[n,2] e, float[n,2] f, float[n,2] g, float[n,2] h,
+    float[n,2] i, float[n,2] j> {{
+    a = MatMul (x, v)
+    b = MatMul (x, w)
+    e = MatMul (x, u)
+    f = MatMul (x, t)
+    g = dyncompile.Switch3 <name = "small"> (level, a, b, e)
+    h = MatMul (g, t)
+    i = MatMul (g, u)
+    j = Add (g, f)
+    y = dyncompile.Switch5 <name = "large"> (level, g, h, i, j, g)
+}}"""
+
 # The inner decision is computed in a branch of the outer one, and read as a number besides.
 SCORES = f"""main (float[n,2] x, bool c) => (float[n,2] y, float[n,2] z) <{WEIGHTS},
     float zero = {{0}}, float s, bool d, float k,
@@ -124,6 +139,7 @@ DECIDED = f"""main (float[n,2] x, bool c) => (float[n,2] y) <{WEIGHTS}> {{
 TEXTS = [
     pytest.param(GATES, id="a gate in a gate"),
     pytest.param(SWITCH, id="a switch"),
+    pytest.param(SMALLER, id="two switches on one level"),
     pytest.param(SCORES, id="a score in a branch"),
     pytest.param(LEVELS, id="a switch in a gate"),
 ]
