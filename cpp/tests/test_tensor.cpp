@@ -82,7 +82,8 @@ TEST_CASE("outputs are found by number and by name, and read as what they are") 
   CHECK_THROWS_WITH_AS(outputs["score"],
                        "output 'score': the network has no such output. Its outputs are scores.",
                        InputError);
-  CHECK_THROWS_WITH_AS(outputs[1], "output 1: the network has no such output. Count from 0; it has 1.", InputError);
+  CHECK_THROWS_WITH_AS(
+      outputs[1], "output 1: the network has no such output. Count from 0; it has 1.", InputError);
   CHECK_THROWS_WITH_AS(
       outputs[0].data<double>(),
       "output float32[1, 3]: read as float64. Ask for its own type, or look at type() first.",

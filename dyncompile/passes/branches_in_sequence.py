@@ -87,21 +87,20 @@ def _name_all_options(
     modified = False
     for node in graph:
         if not decides(node):
-            inner = [(body, reached) for body in graphs_of(node)]
-        else:
-            name, inner = node.metadata_props[DECISION], []
-            here = reached.get(name, every[name])
-            last = max(max(options_of(node, note), default=0) for note in SIDES.values())
-            for side, note in SIDES.items():
-                options = set(options_of(node, note))
-                beyond = {option for option in here if option > last and last in options}
-                if beyond:
-                    node.metadata_props[note] = _listed(options | beyond)
-                    modified = True
-                within = {**reached, name: here & (options | beyond)}
-                inner.append((node.attributes[side].as_graph(), within))
-        for body, within in inner:
-            modified |= _name_all_options(body, every, within)
+            for body in graphs_of(node):
+                modified |= _name_all_options(body, every, reached)
+            continue
+        name = node.metadata_props[DECISION]
+        here = reached.get(name, every[name])
+        last = max(max(options_of(node, note), default=0) for note in SIDES.values())
+        for side, note in SIDES.items():
+            options = set(options_of(node, note))
+            beyond = {option for option in here if option > last and last in options}
+            if beyond:
+                node.metadata_props[note] = _listed(options | beyond)
+                modified = True
+            body, leading = node.attributes[side].as_graph(), here & (options | beyond)
+            modified |= _name_all_options(body, every, {**reached, name: leading})
     return modified
 
 
