@@ -15,7 +15,7 @@ constexpr char nothing = 0;  // what a tensor without elements is fed from
 
 bool is_fed(const TensorView& view) noexcept { return view.data() != nullptr; }
 
-void check_knob(const Knob& knob, const Port* found, const std::string& where) {
+void check_port(const Knob& knob, const Port* found, const std::string& where) {
   const Port expected = port_of(knob);
   if (found && found->type == expected.type && found->sizes == expected.sizes) return;
   throw ArtifactError("the manifest has the knob " + in_quotes(knob.name) + " as " +
@@ -37,12 +37,12 @@ Arguments::Arguments(const std::vector<Port>& ports, std::vector<Knob> declared,
       inputs_.push_back(ports[number]);
       data_.push_back(number);
     } else {
-      check_knob(*knob, &ports[number], where);
+      check_port(*knob, &ports[number], where);
       add_knob(std::move(*knob), number);
       declared.erase(knob);
     }
   }
-  if (!declared.empty()) check_knob(declared.front(), nullptr, where);
+  if (!declared.empty()) check_port(declared.front(), nullptr, where);
 }
 
 void Arguments::add_knob(Knob knob, std::size_t number) {

@@ -1,14 +1,15 @@
 #include <cmath>
-#include <variant>
 
 #include "dyncompile/calibration.hpp"
 #include "dyncompile/errors.hpp"
 #include "json.hpp"
+#include "knob_entries.hpp"
 
 namespace dyncompile {
 
 namespace {
 
+using detail::entry_from_point;
 using detail::field;
 using detail::Json;
 using detail::json_from_number;
@@ -16,24 +17,6 @@ using detail::json_from_number;
 constexpr std::int64_t format = 2;
 
 // --- written ----------------------------------------------------------------------------------
-
-Json json_from(std::int64_t level) { return level; }
-
-Json json_from(double number) { return json_from_number(number); }
-
-Json json_from(const std::vector<double>& numbers) {
-  Json list = Json::array();
-  for (const double number : numbers) list.push_back(json_from_number(number));
-  return list;
-}
-
-Json json_from(const OperatingPoint& point) {
-  Json entry = Json::object();
-  for (const auto& [name, value] : point) {
-    entry[name] = std::visit([](const auto& each) { return json_from(each); }, value);
-  }
-  return entry;
-}
 
 Json json_from(const Conditions& conditions) {
   return {{"processor", conditions.processor},
@@ -44,7 +27,7 @@ Json json_from(const Conditions& conditions) {
 }
 
 Json json_from(const Latency& latency) {
-  return {{"point", json_from(latency.point)},
+  return {{"point", entry_from_point(latency.point)},
           {"median_ms", json_from_number(latency.median_ms)},
           {"mean_ms", json_from_number(latency.mean_ms)},
           {"p95_ms", json_from_number(latency.p95_ms)},
@@ -133,7 +116,7 @@ Calibration calibration_from(const Json& entry) {
 std::string Calibration::to_json() const {
   Json entry = {{"format", format},
                 {"conditions", json_from(conditions)},
-                {"defaults", json_from(defaults)},
+                {"defaults", entry_from_point(defaults)},
                 {"latencies", Json::array()},
                 {"date", date}};
   if (!artifact.empty()) entry["artifact"] = artifact;

@@ -88,10 +88,6 @@ EngineDescription engine_from_fields(const Json& entry, const std::string& where
   return engine;
 }
 
-ArtifactError unreadable(const std::filesystem::path& path, const std::error_code& why) {
-  return {"cannot be read: " + why.message() + ".", path.u8string(), "Check the name of the file."};
-}
-
 std::uintmax_t size_of_file(const std::filesystem::path& path) {
   check_readable(path);
   std::error_code failed;

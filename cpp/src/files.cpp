@@ -3,19 +3,17 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
-#include <system_error>
 #include <utility>
 
-#include "dyncompile/errors.hpp"
 #include "sha256.hpp"
 
 namespace dyncompile::detail {
 
-namespace {
-
 ArtifactError unreadable(const std::filesystem::path& path, const std::error_code& why) {
   return {"cannot be read: " + why.message() + ".", path.u8string(), "Check the name of the file."};
 }
+
+namespace {
 
 std::ifstream opened(const std::filesystem::path& path) {
   std::error_code failed;

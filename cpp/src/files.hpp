@@ -6,8 +6,14 @@
 #include <filesystem>
 #include <mutex>
 #include <string>
+#include <system_error>
+
+#include "dyncompile/errors.hpp"
 
 namespace dyncompile::detail {
+
+/// The error for a file that cannot be read.
+ArtifactError unreadable(const std::filesystem::path& path, const std::error_code& why);
 
 /// Throws ArtifactError if it cannot be read.
 void check_readable(const std::filesystem::path& path);

@@ -2,15 +2,12 @@
 #ifndef DYNCOMPILE_SRC_FITTING_HPP
 #define DYNCOMPILE_SRC_FITTING_HPP
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "dyncompile/outputs.hpp"
 
 namespace dyncompile::detail {
-
-constexpr std::size_t usual_count = 16;  // of inputs, outputs or thresholds: no allocation
 
 /// The names, or "none".
 std::string names_of(const std::vector<Port>& ports);

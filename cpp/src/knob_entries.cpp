@@ -65,6 +65,12 @@ Json entry_from_numbers(const std::vector<double>& numbers) {
   return entry;
 }
 
+Json entry_from_value(const OwnedValue& value) {
+  if (const auto* level = std::get_if<std::int64_t>(&value)) return *level;
+  if (const auto* number = std::get_if<double>(&value)) return json_from_number(*number);
+  return entry_from_numbers(std::get<std::vector<double>>(value));
+}
+
 Json entry_from_levels(const Levels& levels) {
   Json values = Json::array();
   for (const auto& value : levels.values) {
@@ -119,10 +125,10 @@ OwnedValue value_from_entry(const Knob& knob, const Json& entry) {
   return value;
 }
 
-Json entry_from_value(const OwnedValue& value) {
-  if (const auto* level = std::get_if<std::int64_t>(&value)) return *level;
-  if (const auto* number = std::get_if<double>(&value)) return json_from_number(*number);
-  return entry_from_numbers(std::get<std::vector<double>>(value));
+Json entry_from_point(const OperatingPoint& point) {
+  Json entry = Json::object();
+  for (const auto& [name, value] : point) entry[name] = entry_from_value(value);
+  return entry;
 }
 
 }  // namespace dyncompile::detail

@@ -16,7 +16,8 @@ Json entry_from_knob(const Knob& knob);
 /// The value that a knob has at an operating point: a level is an integer, thresholds are numbers.
 /// Throws BadJson if the knob cannot have it.
 OwnedValue value_from_entry(const Knob& knob, const Json& entry);
-Json entry_from_value(const OwnedValue& value);
+
+Json entry_from_point(const OperatingPoint& point);
 
 }  // namespace dyncompile::detail
 

@@ -106,7 +106,7 @@ void check_knob(const Knob& knob, const KnobValue& value) {
   if (knob.levels()) {
     level_of(knob, value);
   } else {
-    SmallBuffer<float, 16> thresholds(count_of(knob));
+    SmallBuffer<float, usual_count> thresholds(count_of(knob));
     write_thresholds(knob, value, thresholds.data());
   }
 }

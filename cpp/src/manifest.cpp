@@ -43,12 +43,6 @@ Json entry_from_budgets(const Budgets& budgets) {
   return entry;
 }
 
-Json entry_from_point(const OperatingPoint& point) {
-  Json entry = Json::object();
-  for (const auto& [name, value] : point) entry[name] = entry_from_value(value);
-  return entry;
-}
-
 /// What a manifest may be without.
 void add_optional(const Manifest& manifest, Json* entry) {
   if (const auto& data = manifest.external_data) {

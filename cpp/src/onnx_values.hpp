@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <utility>
 
-#include "fitting.hpp"
 #include "onnx_api.hpp"
 #include "onnx_ports.hpp"
 #include "small_buffer.hpp"

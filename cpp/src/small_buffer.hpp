@@ -8,6 +8,8 @@
 
 namespace dyncompile::detail {
 
+constexpr std::size_t usual_count = 16;  // of inputs, outputs or thresholds: no allocation
+
 /// An array whose size is known when it is made; up to N elements need no allocation.
 template <class T, std::size_t N>
 class SmallBuffer {

@@ -19,6 +19,7 @@ from dyncompile.manifest import Manifest, OperatingPoint
 from dyncompile.runtime.calibration import Calibration, Conditions, Latency, full_point
 from tests.cpp.calls import number
 from tests.cpp.probing import Probe
+from tests.damaged_calibrations import damaged
 
 EXAMPLES = settings(
     max_examples=100,
@@ -133,38 +134,10 @@ def test_a_latency_is_found_by_its_point(
 # --- damage ----------------------------------------------------------------------------------
 
 
-def changed(path: str, value: object) -> str:
-    entry = json.loads(KNOWN.to_json())
-    place, *keys = path.split(".")
-    found = entry
-    for key in keys:
-        found = found[int(place) if isinstance(found, list) else place]
-        place = key
-    found[place] = value
-    return json.dumps(entry)
+DAMAGED = damaged(KNOWN.to_json())
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("[]", id="list"),
-        pytest.param("{}", id="no-format"),
-        pytest.param("[" * 100_000, id="deep"),
-        pytest.param(KNOWN.to_json()[:-2], id="truncated"),
-        pytest.param(changed("format", 3), id="newer"),
-        pytest.param(changed("conditions", []), id="no-conditions"),
-        pytest.param(changed("conditions.cores", "many"), id="no-number-of-cores"),
-        pytest.param(changed("conditions.providers", 1), id="no-providers"),
-        pytest.param(changed("latencies", {"a": 1}), id="no-list"),
-        pytest.param(changed("latencies.0.median_ms", math.nan), id="nan"),
-        pytest.param(changed("latencies.0.median_ms", "inf"), id="infinite"),
-        pytest.param(changed("latencies.0.p95_ms", -1), id="negative"),
-        pytest.param(changed("latencies.0.calls", 0), id="no-calls"),
-        pytest.param(changed("latencies.0.point", "x"), id="no-point"),
-        pytest.param(changed("defaults", {"t": "high"}), id="no-default"),
-    ],
-)
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
 def test_what_is_damaged_or_newer_is_refused(probe: Probe, text: str) -> None:
     with pytest.raises(ArtifactError, match=f"here: {UNREADABLE}"):
         Calibration.from_json(text, "here")

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import math
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from dyncompile.errors import ArtifactError, KnobError
 from dyncompile.knobs import Knob, Levels, Threshold
 from dyncompile.runtime.calibration import Calibration, Conditions, Latency, full_point
+from tests.damaged_calibrations import damaged
 
 HERE = Conditions("a processor", 4, "1.2.3", None, ("CPUExecutionProvider",))
 KNOBS: dict[str, Knob] = {"level": Levels((1, 2, 4)), "t": Threshold((0.7, math.inf))}
@@ -111,36 +111,10 @@ def test_json_keeps_everything() -> None:
     assert Calibration.from_json(alone.to_json(), "here").conditions.threads == 3
 
 
-def changed(path: str, value: object) -> str:
-    entry = json.loads(calibration(latency({})).to_json())
-    place, *keys = path.split(".")
-    found = entry
-    for key in keys:
-        found = found[int(place) if isinstance(found, list) else place]
-        place = key
-    found[place] = value
-    return json.dumps(entry)
+DAMAGED = damaged(calibration(latency({})).to_json())
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("[]", id="list"),
-        pytest.param("{}", id="no-format"),
-        pytest.param("[" * 100_000, id="deep"),
-        pytest.param(changed("format", 3), id="newer"),
-        pytest.param(changed("conditions", []), id="no-conditions"),
-        pytest.param(changed("conditions.cores", "many"), id="no-number-of-cores"),
-        pytest.param(changed("conditions.providers", 1), id="no-providers"),
-        pytest.param(changed("latencies", {"a": 1}), id="no-list"),
-        pytest.param(changed("latencies.0.median_ms", math.nan), id="nan"),
-        pytest.param(changed("latencies.0.p95_ms", -1), id="negative"),
-        pytest.param(changed("latencies.0.calls", 0), id="no-calls"),
-        pytest.param(changed("latencies.0.point", "x"), id="no-point"),
-        pytest.param(changed("defaults", {"t": "high"}), id="no-default"),
-    ],
-)
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
 def test_damaged_and_newer_json_is_refused(text: str) -> None:
     with pytest.raises(ArtifactError, match="here: no latencies that this version can read"):
         Calibration.from_json(text, "here")
